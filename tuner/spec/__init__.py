@@ -1,0 +1,1 @@
+"""The experiment file: models, expressions, the parameter space."""

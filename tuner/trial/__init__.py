@@ -1,0 +1,1 @@
+"""One trial's life and the ports."""
