@@ -1,0 +1,85 @@
+"""When the search has spent enough. What validation needs is kept back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuner.search.history import History
+from tuner.trial.ports import State
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budget of a run; None is no limit.
+
+    Attributes:
+        trials: configurations, the baseline among them.
+        hours: of wall time, over all starts of the run.
+        accelerator_hours: until released, over all deployments.
+        failures_in_a_row: trials that failed one after another for one cause.
+        no_better_for: trials since the best one was found.
+    """
+
+    trials: int
+    hours: float | None = None
+    accelerator_hours: float | None = None
+    failures_in_a_row: int | None = 5
+    no_better_for: int | None = None
+
+
+def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: Reserve) -> str | None:
+    """Why no new trial may start; None while one may."""
+    begun = history.next_number()
+    if begun >= limits.trials:
+        return f"all {limits.trials} trials of the budget were started"
+    if limits.hours is not None and elapsed_seconds + reserve.seconds >= limits.hours * 3600:
+        return f"the budget of {limits.hours:g} hours is spent, validation's share kept back"
+    used = sum(d.accelerator_seconds for d in history.deployments())
+    if (
+        limits.accelerator_hours is not None
+        and used + reserve.accelerator_seconds >= limits.accelerator_hours * 3600
+    ):
+        return f"the budget of {limits.accelerator_hours:g} accelerator-hours is spent, validation's share kept back"
+    if cause := _same_failures(history, limits.failures_in_a_row):
+        return f"{limits.failures_in_a_row} trials in a row failed: {cause}"
+    return _no_better(history, limits.no_better_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """What validation is expected to cost."""
+
+    seconds: float = 0.0
+    accelerator_seconds: float = 0.0
+
+
+def reserve_for(history: History, *, deployments: int, parallel: int) -> Reserve:
+    """Validation's share, judged by the baseline's own deployment; nothing before that has ended."""
+    baseline = history.records.get(0)
+    last = baseline.search if baseline else None
+    if last is None or last.state is None:
+        return Reserve()
+    return Reserve(last.seconds * deployments / parallel, last.accelerator_seconds * deployments)
+
+
+def _same_failures(history: History, limit: int | None) -> str | None:
+    if limit is None:
+        return None
+    ended = [d for r in history.records.values() if (d := r.search) is not None and d.state is not None]
+    last = ended[-limit:]
+    if len(last) < limit or any(d.state is not State.FAILED or d.failure is None for d in last):
+        return None
+    kinds = {d.failure.kind for d in last if d.failure}
+    return str(kinds.pop()) if len(kinds) == 1 else None
+
+
+def _no_better(history: History, limit: int | None) -> str | None:
+    if limit is None:
+        return None
+    best = history.best()
+    if best is None:
+        return None
+    since = sum(r.ended and r.number > best.number for r in history.records.values())
+    if since < limit:
+        return None
+    return f"no better configuration for {since} trials"

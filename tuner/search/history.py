@@ -1,0 +1,132 @@
+"""What the search has seen: one record per configuration, and how two of them compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tuner.errors import Failure
+from tuner.trial.objective import Goal
+from tuner.trial.ports import ParamValue, Phase, Score, State
+from tuner.trial.rounds import RoundResult
+
+Key = tuple[int, Phase, int]  # trial, phase, attempt
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One deployment of a configuration, as far as it has come."""
+
+    trial: int
+    phase: Phase
+    attempt: int
+    block: int | None = None
+    rounds: list[RoundResult] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)  # the mean so far, after each round
+    state: State | None = None  # None while it runs
+    failure: Failure | None = None
+    reason: str = ""
+    times: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    accelerator_seconds: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        """What names it."""
+        return self.trial, self.phase, self.attempt
+
+    def tries(self, record: TrialRecord) -> int:
+        """How often this deployment (of this block) was tried, itself included."""
+        return sum(d.phase == self.phase and d.block == self.block for d in record.deployments)
+
+    @property
+    def score(self) -> Score | None:
+        """The score after its last round; None before the first."""
+        return self.scores[-1] if self.scores else None
+
+
+@dataclass(slots=True)
+class TrialRecord:
+    """One configuration and its deployments."""
+
+    number: int
+    params: dict[str, ParamValue]
+    deployments: list[Deployment] = field(default_factory=list)
+
+    def in_phase(self, phase: Phase) -> list[Deployment]:
+        """Its deployments of that phase, in order."""
+        return [d for d in self.deployments if d.phase == phase]
+
+    @property
+    def search(self) -> Deployment | None:
+        """The deployment that stands for it in the search: the last attempt."""
+        found = self.in_phase(Phase.SEARCH)
+        return found[-1] if found else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its search deployment ended with something to learn from."""
+        last = self.search
+        return last is not None and last.state in (State.COMPLETE, State.STOPPED, State.FAILED)
+
+
+class History:
+    """All records of a run, by number."""
+
+    def __init__(self, goals: Sequence[Goal]) -> None:
+        self._goals = tuple(goals)
+        self.records: dict[int, TrialRecord] = {}
+
+    def add(self, record: TrialRecord) -> None:
+        """Take a new configuration in."""
+        self.records[record.number] = record
+
+    def next_number(self) -> int:
+        """The number of the next new configuration; Optuna counts the same way."""
+        return len(self.records)
+
+    def deployments(self, phase: Phase | None = None) -> Iterable[Deployment]:
+        """Every deployment, of one phase or of all."""
+        for record in self.records.values():
+            yield from (d for d in record.deployments if phase is None or d.phase == phase)
+
+    def merit(self, score: Score) -> float:
+        """The one figure by which feasible configurations compare; higher is better.
+
+        The sum over the objectives of the logarithm of the value, negated where less is better: with one
+        objective its order is the objective's, with several that of their geometric mean.
+        """
+        total = 0.0
+        for goal, value in zip(self._goals, score.values, strict=True):
+            if math.isnan(value) or value <= 0:
+                return -math.inf
+            total += math.log(value) if goal.maximize else -math.log(value)
+        return total
+
+    def rank(self, score: Score) -> tuple[int, float]:
+        """A key to sort by, best first: feasible by merit, then infeasible by how far beyond the limits."""
+        if score.feasible:
+            return 0, -self.merit(score)
+        return 1, sum(max(0.0, v) for v in score.violations.values())
+
+    def winners(self) -> list[TrialRecord]:
+        """The feasible configurations measured to their end, the baseline left out, best first."""
+        found = []
+        for record in self.records.values():
+            last = record.search
+            if record.number == 0 or last is None or last.state is not State.COMPLETE:
+                continue
+            if last.score is not None and last.score.feasible:
+                found.append((self.rank(last.score), record.number, record))
+        return [record for *_, record in sorted(found, key=lambda entry: entry[:2])]
+
+    def best(self) -> TrialRecord | None:
+        """The best feasible configuration so far, the baseline among them."""
+        found = self.winners()[:1]
+        baseline = self.records.get(0)
+        if baseline is not None and baseline.ended:
+            last = baseline.search
+            if last is not None and last.score is not None and last.score.feasible:
+                found.append(baseline)
+        return min(found, key=lambda r: self.rank(r.search.score), default=None)  # type: ignore[union-attr,arg-type]

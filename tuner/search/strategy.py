@@ -1,0 +1,262 @@
+"""The brain of a run: what to deploy next, when to stop it, what was learned. No Ray, no clock of its own.
+
+    ask() -> Assignment | None        None: nothing to start now; `finished` tells whether ever again
+    report(key, round) -> reason      why the trial should stop; None to go on
+    tell(key, ...)                    how a deployment ended
+
+The search comes first, the baseline before all others; then, where something looks better than the
+baseline, the best few and the baseline are deployed again in paired blocks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tuner.errors import Failure
+from tuner.search.budget import Limits, Reserve, reserve_for, spent
+from tuner.search.history import Deployment, History, Key, TrialRecord
+from tuner.search.stopping import StoppingRule
+from tuner.search.validation import Schedule
+from tuner.trial.ports import Objective, ParamValue, Phase, State
+from tuner.trial.rounds import RoundResult
+
+MOST_ATTEMPTS = 3  # of one deployment that something else than its configuration ended
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One deployment to make and measure."""
+
+    trial: int
+    phase: Phase
+    attempt: int
+    params: dict[str, ParamValue]
+    rounds: int
+    block: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """What names it."""
+        return self.trial, self.phase, self.attempt
+
+
+class Proposer(Protocol):
+    """Suggests configurations and learns from how they went."""
+
+    def propose(self, number: int) -> dict[str, ParamValue] | None:
+        """The next configuration, never one proposed before; None when there is none left."""
+        ...
+
+    def learn(self, record: TrialRecord) -> None:
+        """Take in a search trial that ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a strategy is told once.
+
+    Attributes:
+        rounds, validation_rounds: of one deployment in the search and in validation.
+        top: how many candidates are validated; 0 for no validation.
+        blocks: deployments of each of them, and of the baseline.
+        parallel: trials that run side by side.
+    """
+
+    limits: Limits
+    rounds: int
+    validation_rounds: int
+    top: int
+    blocks: int
+    parallel: int
+    seed: int
+
+
+class Strategy:
+    """See the module. Not thread-safe: one caller."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        baseline: Mapping[str, ParamValue],
+        objective: Objective,
+        history: History,
+        proposer: Proposer,
+        rules: Sequence[StoppingRule],
+    ) -> None:
+        self.history = history
+        self.search_ended: str | None = None
+        self.stopped: str | None = None
+        self.baseline_failure: Failure | None = None
+        self._settings = settings
+        self._baseline = dict(baseline)
+        self._objective = objective
+        self._proposer = proposer
+        self._rules = tuple(rules)
+        self._again: deque[Assignment] = deque()
+        self._running: set[Key] = set()
+        self._schedule: Schedule | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """What is being deployed now."""
+        return Phase.SEARCH if self._schedule is None else Phase.VALIDATION
+
+    @property
+    def finished(self) -> bool:
+        """True once `ask` will never again return an assignment."""
+        if self._running:
+            return False
+        if self.stopped is not None:
+            return True
+        return not self._again and self._schedule is not None and self._schedule.exhausted
+
+    def stop(self, reason: str) -> None:
+        """Start nothing more."""
+        self.stopped = self.stopped or reason
+
+    def resume(self, assignments: Sequence[Assignment]) -> None:
+        """Half-measured deployments of an earlier start, to be made again as the next attempt."""
+        self._again.extend(assignments)
+
+    def ask(self, *, elapsed_seconds: float) -> Assignment | None:
+        """The next deployment to make. It counts as running until `tell`."""
+        if self.stopped is not None:
+            return None
+        found = self._next(elapsed_seconds)
+        if found is not None:
+            record = self.history.records[found.trial]
+            record.deployments.append(Deployment(found.trial, found.phase, found.attempt, found.block))
+            self._running.add(found.key)
+        return found
+
+    def report(self, key: Key, measured: RoundResult) -> str | None:
+        """Take one more round in; why the trial should stop, or None."""
+        deployment = self.deployment(key)
+        deployment.rounds.append(measured)
+        score = self._objective.score(deployment.rounds)
+        deployment.scores.append(score)
+        if self.stopped is not None:
+            return self.stopped
+        last = len(deployment.rounds) >= self._settings.rounds
+        if deployment.phase is not Phase.SEARCH or deployment.trial == 0 or last or not score.measured:
+            return None
+        for rule in self._rules:
+            if reason := rule.stop(deployment, self.history):
+                deployment.reason = reason
+                return reason
+        return None
+
+    def tell(
+        self,
+        key: Key,
+        state: State,
+        *,
+        failure: Failure | None,
+        seconds: float,
+        accelerator_seconds: float,
+        times: Mapping[str, float],
+    ) -> None:
+        """Take in how a deployment ended. An interrupted one is made again, a few times."""
+        self._running.discard(key)
+        deployment = self.deployment(key)
+        deployment.state = state
+        deployment.failure = failure
+        deployment.seconds = seconds
+        deployment.accelerator_seconds = accelerator_seconds
+        deployment.times = dict(times)
+        record = self.history.records[deployment.trial]
+        if state is State.INTERRUPTED:
+            self._try_again(record, deployment)
+        elif deployment.phase is Phase.SEARCH:
+            if deployment.trial == 0 and state is State.FAILED:
+                self.baseline_failure = failure
+                self.stop("the baseline does not deploy")
+            self._proposer.learn(record)
+
+    def deployment(self, key: Key) -> Deployment:
+        """The deployment of that name; it must have been asked for."""
+        trial, phase, attempt = key
+        return next(d for d in self.history.records[trial].in_phase(phase) if d.attempt == attempt)
+
+    def reserve(self) -> Reserve:
+        """What is kept back of the budget for validation."""
+        s = self._settings
+        made = (s.top + 1) * s.blocks if s.top else 0
+        return reserve_for(self.history, deployments=made, parallel=s.parallel)
+
+    def _next(self, elapsed_seconds: float) -> Assignment | None:
+        if self._again:
+            return self._again.popleft()
+        if self._schedule is None:
+            found = self._next_search(elapsed_seconds)
+            if found is not None or self._running or self.search_ended is None:
+                return found
+            self._schedule = self._plan_validation()
+        planned = self._schedule.next(self._running)
+        if planned is None:
+            return None
+        trial, block = planned
+        record = self.history.records[trial]
+        attempt = 1 + max((d.attempt for d in record.in_phase(Phase.VALIDATION)), default=0)
+        rounds = self._settings.validation_rounds
+        return Assignment(trial, Phase.VALIDATION, attempt, record.params, rounds, block)
+
+    def _next_search(self, elapsed_seconds: float) -> Assignment | None:
+        if not self.history.records:
+            return self._start(self._baseline)
+        baseline = self.history.records[0].search
+        if baseline is None or (baseline.state is None and not baseline.scores):
+            return None  # until the baseline serves, nothing says that anything can be deployed
+        if self.search_ended is None:
+            self.search_ended = spent(
+                self._settings.limits, self.history, elapsed_seconds=elapsed_seconds, reserve=self.reserve()
+            )
+        if self.search_ended is not None:
+            return None
+        params = self._proposer.propose(self.history.next_number())
+        if params is None:
+            self.search_ended = "every configuration of the space was tried"
+            return None
+        return self._start(params)
+
+    def _start(self, params: Mapping[str, ParamValue]) -> Assignment:
+        number = self.history.next_number()
+        self.history.add(TrialRecord(number, dict(params)))
+        return Assignment(number, Phase.SEARCH, 1, dict(params), self._settings.rounds)
+
+    def _try_again(self, record: TrialRecord, ended: Deployment) -> None:
+        if self.stopped is not None or ended.tries(record) >= MOST_ATTEMPTS:
+            return
+        attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
+        rounds = self._settings.rounds if ended.phase is Phase.SEARCH else self._settings.validation_rounds
+        self._again.append(
+            Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block)
+        )
+
+    def _plan_validation(self) -> Schedule:
+        s = self._settings
+        candidates = [r.number for r in self.candidates()]
+        arms = [0, *candidates] if candidates else []
+        done = {(d.trial, d.block) for d in self.history.deployments(Phase.VALIDATION) if d.block is not None}
+        return Schedule.drawn(arms, s.blocks, random.Random(s.seed), done=done)
+
+    def candidates(self) -> list[TrialRecord]:
+        """The best few that look better than the baseline; all feasible ones count where it is not."""
+        baseline = self.history.records[0].search if self.history.records else None
+        if baseline is None or baseline.score is None or not self._settings.top:
+            return []
+        rank = self.history.rank
+        better = [
+            r
+            for r in self.history.winners()
+            if (last := r.search) is not None
+            and last.score is not None
+            and rank(last.score) < rank(baseline.score)
+        ]
+        return better[: self._settings.top]

@@ -1,0 +1,240 @@
+"""One trial's life: deploy, warm up, rounds, release. Knows no Ray and no Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tuner.errors import (
+    BackendBroken,
+    Cancelled,
+    ConfigurationRefused,
+    DeployInterrupted,
+    Failure,
+    FailureClass,
+)
+from tuner.trial.ports import (
+    Cancel,
+    DeploymentBackend,
+    Endpoint,
+    Load,
+    LoadError,
+    Progress,
+    State,
+    TrialConfig,
+)
+from tuner.trial.rounds import PointResult, RoundResult
+
+PROBE_SECONDS = 10.0
+RELEASE_SECONDS = 120.0  # a slot whose last engine is not gone by then is broken
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of a trial's life gave.
+
+    Attributes:
+        round: measured in this step; None where the trial ended without one.
+        ended: set on the last step only.
+        failure: why, where it ended without a measurement.
+        stops_run: True where no trial can be deployed at all.
+        times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds.
+    """
+
+    round: RoundResult | None
+    ended: State | None = None
+    failure: Failure | None = None
+    stops_run: bool = False
+    times: dict[str, float] = field(default_factory=dict)
+    node: str = ""
+    engine_version: str = ""
+    cold: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back without loss."""
+        return {
+            **{k: getattr(self, k) for k in ("stops_run", "times", "node", "engine_version", "cold")},
+            "round": self.round.to_json() if self.round else None,
+            "ended": self.ended,
+            "failure": asdict(self.failure) if self.failure else None,
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Step:
+        """What `to_json` wrote."""
+        failure = stored["failure"]
+        return cls(
+            round=RoundResult.from_json(stored["round"]) if stored["round"] else None,
+            ended=State(stored["ended"]) if stored["ended"] else None,
+            failure=Failure(**{**failure, "kind": FailureClass(failure["kind"])}) if failure else None,
+            **{k: stored[k] for k in ("stops_run", "times", "node", "engine_version", "cold")},
+        )
+
+
+class TrialLife:
+    """Steps one deployment through its rounds; `release` is called whatever happens.
+
+    Args:
+        rounds: after this many it is complete.
+        warmup_seconds: of load before the first round.
+        clock: monotonic seconds.
+        sleep: waits that many seconds.
+        previous: name of the deployment that had this slot before; it must be released first.
+    """
+
+    def __init__(
+        self,
+        trial: TrialConfig,
+        *,
+        backend: DeploymentBackend,
+        load: Load,
+        rounds: int,
+        warmup_seconds: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        progress: Progress,
+        cancel: Cancel,
+        previous: str | None = None,
+    ) -> None:
+        self.trial = trial
+        self._backend = backend
+        self._load = load
+        self._rounds = rounds
+        self._warmup_seconds = warmup_seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._progress = progress
+        self._cancel = cancel
+        self._previous = previous
+        self._endpoint: Endpoint | None = None
+        self._done = 0
+        self._times: dict[str, float] = {}
+
+    def step(self) -> Step:
+        """The next round; the first call deploys and warms up before it. Never raises a DeployError."""
+        try:
+            if self._endpoint is None:
+                self._come_up()
+            return self._measure()
+        except Cancelled as error:
+            return self._end(
+                State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, str(error) or "cancelled"), stops=False
+            )
+        except ConfigurationRefused as error:
+            return self._end(State.FAILED, error.failure)
+        except DeployInterrupted as error:
+            return self._end(State.INTERRUPTED, error.failure)
+        except BackendBroken as error:
+            return self._end(State.INTERRUPTED, error.failure, stops=True)
+
+    def release(self) -> None:
+        """Have the deployment taken away and the connections dropped. Never raises, never waits."""
+        self._backend.delete(self.trial.name)
+        self._load.close()
+
+    def _come_up(self) -> None:
+        with self._part("waited"):
+            self._wait_for_release()
+        self._progress("deploying")
+        endpoint = self._backend.deploy(
+            self.trial, probe=self._probe, progress=self._progress, cancel=self._cancel
+        )
+        self._times.update(endpoint.times)
+        self._endpoint = endpoint
+        try:
+            with self._part("opened"):
+                self._load.open(endpoint, salt=self.trial.name)
+            self._progress("warming up")
+            with self._part("warmup"):
+                self._load.warm_up(seconds=self._warmup_seconds, cancel=self._cancel)
+        except LoadError as error:
+            raise ConfigurationRefused(self._why(FailureClass.REQUESTS_FAILED, str(error))) from error
+
+    def _probe(self, endpoint: Endpoint) -> None:
+        self._load.probe(endpoint, timeout_seconds=PROBE_SECONDS)
+
+    def _wait_for_release(self) -> None:
+        if self._previous is None:
+            return
+        deadline = self._clock() + RELEASE_SECONDS
+        while not self._backend.released(self._previous):
+            if self._cancel():
+                raise Cancelled("cancelled while waiting for the slot")
+            if self._clock() > deadline:
+                message = f"{self._previous} still holds the slot after {RELEASE_SECONDS:.0f} s"
+                raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, message))
+            self._sleep(_POLL_SECONDS)
+
+    def _measure(self) -> Step:
+        number = self._done + 1
+        self._progress(f"round {number}/{self._rounds}")
+        with self._part("rounds"):
+            try:
+                measured = self._load.run_round(number, cancel=self._cancel)
+            except LoadError as error:
+                raise ConfigurationRefused(self._why(FailureClass.REQUESTS_FAILED, str(error))) from error
+        failure = self._backend.failure(self.trial.name)
+        if failure is None and (refused := _all_failed(measured.points)):
+            failure = Failure(FailureClass.REQUESTS_FAILED, refused, self._backend.log_tail(self.trial.name))
+        if failure is not None:
+            return self._end(State.FAILED, failure)
+        self._done = number
+        complete = State.COMPLETE if number >= self._rounds else None
+        return self._said(measured, complete, None)
+
+    def _why(self, kind: FailureClass, message: str) -> Failure:
+        """The engine's own fault where it has one, else what the client saw."""
+        return self._backend.failure(self.trial.name) or Failure(
+            kind, message, self._backend.log_tail(self.trial.name)
+        )
+
+    def _end(self, state: State, failure: Failure, *, stops: bool = False) -> Step:
+        return self._said(None, state, failure, stops=stops)
+
+    def _said(
+        self,
+        measured: RoundResult | None,
+        ended: State | None,
+        failure: Failure | None,
+        *,
+        stops: bool = False,
+    ) -> Step:
+        endpoint = self._endpoint
+        return Step(
+            round=measured,
+            ended=ended,
+            failure=failure,
+            stops_run=stops,
+            times={k: round(v, 4) for k, v in self._times.items()},
+            node=endpoint.node if endpoint else "",
+            engine_version=endpoint.engine_version if endpoint else "",
+            cold=endpoint.cold if endpoint else None,
+        )
+
+    def _part(self, name: str) -> _Part:
+        return _Part(self._times, name, self._clock)
+
+
+class _Part:
+    """Adds the seconds spent inside to `times[name]`, also when it ends with an error."""
+
+    def __init__(self, times: dict[str, float], name: str, clock: Callable[[], float]) -> None:
+        self._times, self._name, self._clock = times, name, clock
+
+    def __enter__(self) -> None:
+        self._start = self._clock()
+
+    def __exit__(self, *_: object) -> None:
+        self._times[self._name] = self._times.get(self._name, 0.0) + self._clock() - self._start
+
+
+def _all_failed(points: tuple[PointResult, ...]) -> str:
+    """One line where a load point had no success and some failure; else empty."""
+    for point in points:
+        if point.requests == 0 and point.errors:
+            worst = max(point.errors, key=lambda kind: point.errors[kind])
+            total = sum(point.errors.values())
+            return f"load point {point.point}: none of {total} requests succeeded, most often {worst}"
+    return ""

@@ -1,0 +1,173 @@
+"""Rounds -> Score: counts summed, histograms merged, intervals, and how far each SLO is missed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from tuner.spec.metrics import METRICS, Metric, Totals
+from tuner.trial.histogram import Histogram
+from tuner.trial.ports import Score
+from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
+
+NOT_MEASURED = 10.0  # the violation of an SLO whose metric could not be told: ten limits beyond
+_NORMAL_95 = 1.959964
+_T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)  # df 1 to 10
+Interval = tuple[float, float]
+UNKNOWN: Interval = (math.nan, math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One objective: a metric, with or without a load point, and its direction."""
+
+    metric: str
+    maximize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergedObjective:
+    """The objective of an experiment.
+
+    Attributes:
+        goals: what is optimised; without a load point a goal is the geometric mean over the points.
+        slos: metric -> limit; without a load point the worst point must meet it.
+    """
+
+    goals: tuple[Goal, ...]
+    slos: Mapping[str, float]
+
+    def score(self, rounds: Sequence[RoundResult]) -> Score:
+        """See `Objective.score`. Client-bound and invalid rounds are left out; with no other the
+        figures are those of all rounds and `measured` is False.
+        """
+        usable = [r for r in rounds if r.usable]
+        counted = usable or list(rounds)
+        points = _by_point(counted)
+        metrics = self._metrics({name: totals(found) for name, found in points.items()})
+        violations = {m: self._violation(m, _worst_point(m, points, metrics)) for m in self.slos}
+        certain = {m: self._violation(m, self._kinder_end(m, points), unknown=-1.0) for m in self.slos}
+        return Score(
+            values=tuple(metrics[g.metric] for g in self.goals),
+            intervals=tuple(self._interval(g.metric, points, geometric=True) for g in self.goals),
+            violations=violations,
+            certain_violations=certain,
+            metrics={k: v for k, v in metrics.items() if not math.isnan(v)},
+            measured=bool(usable),
+        )
+
+    def _metrics(self, points: Mapping[str, Totals]) -> dict[str, float]:
+        found = {f"{p}.{m.name}": m.formula(t) for p, t in points.items() for m in METRICS.values()}
+        over_points = {g.metric for g in self.goals}
+        for metric in METRICS.values():
+            values = [found[f"{p}.{metric.name}"] for p in points]
+            found[metric.name] = _geometric(values) if metric.name in over_points else _worst(metric, values)
+        return found
+
+    def _violation(self, name: str, value: float, *, unknown: float = NOT_MEASURED) -> float:
+        if math.isnan(value):
+            return unknown
+        limit = self.slos[name]
+        beyond = limit - value if _metric(name).better == "higher" else value - limit
+        return beyond / limit if limit else beyond
+
+    def _kinder_end(self, name: str, points: Mapping[str, list[PointResult]]) -> float:
+        low, high = self._interval(name, points, geometric=False)
+        return high if _metric(name).better == "higher" else low
+
+    def _interval(self, name: str, points: Mapping[str, list[PointResult]], *, geometric: bool) -> Interval:
+        metric = _metric(name)
+        if "." in name:
+            chosen = points.get(name.partition(".")[0])
+            return interval(metric, chosen) if chosen else UNKNOWN
+        ends = [interval(metric, found) for found in points.values()]
+        lows, highs = [low for low, _ in ends], [high for _, high in ends]
+        if geometric:
+            return _geometric(lows), _geometric(highs)
+        return _worst(metric, lows), _worst(metric, highs)
+
+
+def totals(results: Sequence[PointResult]) -> Totals:
+    """The sums and merged histograms of one load point's results (at least one)."""
+    merged = {name: Histogram() for name in HISTOGRAMS}
+    for result in results:
+        for name, histogram in result.histograms.items():
+            merged[name].merge(histogram)
+    return Totals(
+        window_seconds=sum(r.window_seconds for r in results),
+        requests=sum(r.requests for r in results),
+        failed=sum(sum(r.errors.values()) for r in results),
+        output_tokens=sum(r.output_tokens for r in results),
+        input_tokens=sum(r.input_tokens for r in results),
+        histograms=merged,
+    )
+
+
+def interval(metric: Metric, results: Sequence[PointResult]) -> Interval:
+    """The 95 % interval of `metric` for one load point.
+
+    A percentile's is that of its order statistics (ranks n q -+ 1.96 sqrt(n q (1-q))); of anything else,
+    Student's t over the rounds, or for output tokens per second in a single round over its parts (batch
+    means). (nan, nan) where there is too little to tell.
+    """
+    if metric.quantile is not None:
+        histogram = totals(results).histograms[f"{metric.name.rsplit('_', 2)[0]}_ms"]
+        assert isinstance(histogram, Histogram)
+        return _quantile_interval(histogram, metric.quantile)
+    batches = [metric.formula(totals([r])) for r in results]
+    if len(results) == 1 and metric.name == "output_tokens_per_second":
+        batches = list(results[0].parts)
+    return _t_interval([b for b in batches if not math.isnan(b)])
+
+
+def _quantile_interval(histogram: Histogram, q: float) -> Interval:
+    n = histogram.count
+    if not n:
+        return UNKNOWN
+    spread = _NORMAL_95 * math.sqrt(n * q * (1 - q))
+    low, high = max(0.0, (n * q - spread) / n), (n * q + spread) / n
+    return histogram.quantile(low), histogram.quantile(high) if high <= 1 else math.inf
+
+
+def _t_interval(batches: Sequence[float]) -> Interval:
+    if len(batches) < 2:
+        return UNKNOWN
+    degrees = len(batches) - 1
+    t = _T_95[degrees - 1] if degrees <= len(_T_95) else _NORMAL_95 + 2.6 / degrees
+    half = t * stdev(batches) / math.sqrt(len(batches))
+    middle = fmean(batches)
+    return middle - half, middle + half
+
+
+def _worst_point(name: str, points: Iterable[str], metrics: Mapping[str, float]) -> float:
+    if "." in name:
+        return metrics.get(name, math.nan)
+    return _worst(_metric(name), [metrics[f"{p}.{name}"] for p in points])
+
+
+def _metric(name: str) -> Metric:
+    return METRICS[name.rpartition(".")[2]]
+
+
+def _by_point(rounds: Sequence[RoundResult]) -> dict[str, list[PointResult]]:
+    found: dict[str, list[PointResult]] = {}
+    for one in rounds:
+        for point in one.points:
+            found.setdefault(point.point, []).append(point)
+    return found
+
+
+def _geometric(values: Sequence[float]) -> float:
+    if any(math.isnan(v) for v in values):
+        return math.nan
+    if any(v <= 0 for v in values):
+        return 0.0
+    return math.exp(fmean(math.log(v) for v in values))
+
+
+def _worst(metric: Metric, values: Sequence[float]) -> float:
+    if any(math.isnan(v) for v in values):
+        return math.nan
+    return min(values) if metric.better == "higher" else max(values)
