@@ -1,1 +1,1 @@
-"""Statistics of the verdict."""
+"""Statistics alone: intervals, paired comparison, the verdict. Knows no Ray, no files, no clock."""
