@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,30 +10,38 @@ from typing import TypeVar
 Arm = TypeVar("Arm")
 
 
-def block_order(arms: Sequence[Arm], block: int, *, blocks: int, seed: int) -> list[Arm]:
-    """The order of `arms` in one of `blocks` blocks (0-based).
+def block_order(
+    arms: Sequence[Arm], block: int, rng: random.Random, *, blocks: int | None = None
+) -> list[Arm]:
+    """The order of `arms` in block number `block` (0-based).
 
     A machine that warms up or fills up through a block favours whoever comes first, so no arm may come
-    first more often than another. As many whole Latin squares as fit (each arm once in each place; rows
-    and arms drawn), then pairs of a drawn order and its mirror image (a linear drift cancels within the
-    pair), then one drawn order. The answer depends on the arguments alone: a resumed run goes on with
-    the order it began.
+    first more often than another. Where it is known how many `blocks` there will be, as many whole Latin
+    squares as fit come first (each arm once in each place; rows and arms drawn). After them, or where it
+    is not known, pairs of a drawn order and its mirror image: a linear drift cancels within the pair.
+
+    `rng` is read, not advanced: the order depends on its state alone, so every block of one validation
+    is asked for with `rng` in the same state, and a resumed run goes on with the order it began.
 
     Raises:
-        ValueError: `block` is not one of `blocks`, or there are no arms.
+        ValueError: there is no such block, or there are no arms.
     """
-    if not arms or not 0 <= block < blocks:
+    if not arms or block < 0 or (blocks is not None and block >= blocks):
         raise ValueError(f"block {block} of {blocks} with {len(arms)} arms: no such block")
-    rng = random.Random(f"validation order {seed}")
+    drawing = copy.copy(rng)
     plan: list[list[Arm]] = []
-    while len(plan) < blocks:
-        plan += _group(arms, blocks - len(plan), rng)
+    while len(plan) <= block:
+        left = 0 if blocks is None else blocks - len(plan)
+        plan += _square(arms, drawing) if left >= len(arms) else _mirrored(arms, drawing)
     return plan[block]
 
 
-def _group(arms: Sequence[Arm], left: int, rng: random.Random) -> list[list[Arm]]:
+def _square(arms: Sequence[Arm], rng: random.Random) -> list[list[Arm]]:
     drawn = rng.sample(arms, len(arms))
-    if left >= len(arms):
-        square = [drawn[shift:] + drawn[:shift] for shift in range(len(drawn))]
-        return rng.sample(square, len(square))
-    return [drawn, drawn[::-1]] if left >= 2 else [drawn]
+    rows = [drawn[shift:] + drawn[:shift] for shift in range(len(drawn))]
+    return rng.sample(rows, len(rows))
+
+
+def _mirrored(arms: Sequence[Arm], rng: random.Random) -> list[list[Arm]]:
+    drawn = rng.sample(arms, len(arms))
+    return [drawn, drawn[::-1]]
