@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tuner.search.history import History
 from tuner.trial.ports import State
 
+_KEPT = "validation's share kept back"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -33,13 +35,10 @@ def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: 
     if begun >= limits.trials:
         return f"all {limits.trials} trials of the budget were started"
     if limits.hours is not None and elapsed_seconds + reserve.seconds >= limits.hours * 3600:
-        return f"the budget of {limits.hours:g} hours is spent, validation's share kept back"
-    used = sum(d.accelerator_seconds for d in history.deployments())
-    if (
-        limits.accelerator_hours is not None
-        and used + reserve.accelerator_seconds >= limits.accelerator_hours * 3600
-    ):
-        return f"the budget of {limits.accelerator_hours:g} accelerator-hours is spent, validation's share kept back"
+        return f"the budget of {limits.hours:g} hours is spent, {_KEPT}"
+    used = reserve.accelerator_seconds + sum(d.accelerator_seconds for d in history.deployments())
+    if limits.accelerator_hours is not None and used >= limits.accelerator_hours * 3600:
+        return f"the budget of {limits.accelerator_hours:g} accelerator-hours is spent, {_KEPT}"
     if cause := _same_failures(history, limits.failures_in_a_row):
         return f"{limits.failures_in_a_row} trials in a row failed: {cause}"
     return _no_better(history, limits.no_better_for)

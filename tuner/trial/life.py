@@ -29,6 +29,7 @@ from tuner.trial.rounds import PointResult, RoundResult
 PROBE_SECONDS = 10.0
 RELEASE_SECONDS = 120.0  # a slot whose last engine is not gone by then is broken
 _POLL_SECONDS = 0.02
+_PLAIN = ("stops_run", "times", "node", "engine_version", "cold", "first_request")  # JSON as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Step:
         failure: why, where it ended without a measurement.
         stops_run: True where no trial can be deployed at all.
         times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds.
+        first_request: Unix time at which the first request of the deployment was sent; None before.
     """
 
     round: RoundResult | None
@@ -51,11 +53,12 @@ class Step:
     node: str = ""
     engine_version: str = ""
     cold: bool | None = None
+    first_request: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""
         return {
-            **{k: getattr(self, k) for k in ("stops_run", "times", "node", "engine_version", "cold")},
+            **{k: getattr(self, k) for k in _PLAIN},
             "round": self.round.to_json() if self.round else None,
             "ended": self.ended,
             "failure": asdict(self.failure) if self.failure else None,
@@ -69,7 +72,7 @@ class Step:
             round=RoundResult.from_json(stored["round"]) if stored["round"] else None,
             ended=State(stored["ended"]) if stored["ended"] else None,
             failure=Failure(**{**failure, "kind": FailureClass(failure["kind"])}) if failure else None,
-            **{k: stored[k] for k in ("stops_run", "times", "node", "engine_version", "cold")},
+            **{k: stored[k] for k in _PLAIN},
         )
 
 
@@ -80,6 +83,7 @@ class TrialLife:
         rounds: after this many it is complete.
         warmup_seconds: of load before the first round.
         clock: monotonic seconds.
+        now: Unix time.
         sleep: waits that many seconds.
         previous: name of the deployment that had this slot before; it must be released first.
     """
@@ -93,6 +97,7 @@ class TrialLife:
         rounds: int,
         warmup_seconds: float,
         clock: Callable[[], float],
+        now: Callable[[], float],
         sleep: Callable[[float], None],
         progress: Progress,
         cancel: Cancel,
@@ -104,11 +109,13 @@ class TrialLife:
         self._rounds = rounds
         self._warmup_seconds = warmup_seconds
         self._clock = clock
+        self._now = now
         self._sleep = sleep
         self._progress = progress
         self._cancel = cancel
         self._previous = previous
         self._endpoint: Endpoint | None = None
+        self._first_request: float | None = None
         self._done = 0
         self._times: dict[str, float] = {}
 
@@ -153,6 +160,7 @@ class TrialLife:
             raise ConfigurationRefused(self._why(FailureClass.REQUESTS_FAILED, str(error))) from error
 
     def _probe(self, endpoint: Endpoint) -> None:
+        self._first_request = self._first_request or self._now()
         self._load.probe(endpoint, timeout_seconds=PROBE_SECONDS)
 
     def _wait_for_release(self) -> None:
@@ -211,6 +219,7 @@ class TrialLife:
             node=endpoint.node if endpoint else "",
             engine_version=endpoint.engine_version if endpoint else "",
             cold=endpoint.cold if endpoint else None,
+            first_request=self._first_request,
         )
 
     def _part(self, name: str) -> _Part:

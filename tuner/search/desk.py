@@ -1,0 +1,220 @@
+"""Between the strategy and whatever runs the trials: hands out deployments, writes down what came of them.
+
+What is written comes first (one fsynced line), then the strategy is told, then the study. Knows no Ray: the
+Tune adapters, tests and replays all go through it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tuner.errors import Failure, FailureClass
+from tuner.results import RoundLine, TrialLine
+from tuner.search.history import Deployment, Key
+from tuner.search.strategy import Assignment, Strategy
+from tuner.search.study import StudyMirror
+from tuner.spec.space import Space
+from tuner.trial.life import Step
+from tuner.trial.ports import ParamValue, Phase, Slot, State, TrialConfig
+
+
+class Store(Protocol):
+    """Where lines go; each is on disk when the call returns."""
+
+    def append_round(self, line: RoundLine) -> None:
+        """One round."""
+
+    def append_trial(self, line: TrialLine) -> None:
+        """One ended deployment."""
+
+
+class Watcher(Protocol):
+    """Somebody who looks on: the live table."""
+
+    def began(self, trial: TrialConfig, assignment: Assignment) -> None:
+        """A deployment was handed out."""
+
+    def measured(self, deployment: Deployment) -> None:
+        """One more of its rounds is known."""
+
+    def ended(self, deployment: Deployment) -> None:
+        """It is over."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A deployment that was handed out and has not ended."""
+
+    assignment: Assignment
+    trial: TrialConfig
+    started: float
+    last: Step | None = None
+    rounds: list[int] = field(default_factory=list)
+    stopping: str | None = None
+
+
+class Desk:
+    """One run's desk.
+
+    Args:
+        elapsed: seconds since the run began, earlier starts of it included.
+        now: Unix time.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        *,
+        run: str,
+        space: Space,
+        store: Store,
+        study: StudyMirror,
+        watchers: tuple[Watcher, ...] = (),
+        elapsed: Callable[[], float],
+        environment: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.strategy = strategy
+        self.broken: Failure | None = None
+        self.first_request: float | None = None
+        self._run = run
+        self._space = space
+        self._store = store
+        self._study = study
+        self._watchers = watchers
+        self._elapsed = elapsed
+        self._environment = dict(environment or {})
+        self._now = now
+        self._open: dict[Key, _Open] = {}
+
+    @property
+    def finished(self) -> bool:
+        """True once nothing will ever be handed out again."""
+        return self.strategy.finished
+
+    @property
+    def running(self) -> list[TrialConfig]:
+        """What is deployed now."""
+        return [o.trial for o in self._open.values()]
+
+    def begin(self, slot: Slot) -> tuple[Assignment, TrialConfig] | None:
+        """The next deployment, for `slot`; None for nothing now."""
+        assignment = self.strategy.ask(elapsed_seconds=self._elapsed())
+        if assignment is None:
+            return None
+        trial = self.configured(assignment, slot)
+        self._open[assignment.key] = _Open(assignment, trial, self._now())
+        if assignment.phase is Phase.SEARCH:
+            self._study.begin(assignment.trial, assignment.params, assignment.attempt)
+        for watcher in self._watchers:
+            watcher.began(trial, assignment)
+        return assignment, trial
+
+    def configured(self, assignment: Assignment, slot: Slot) -> TrialConfig:
+        """The deployment that an assignment stands for."""
+        params: dict[str, ParamValue] = self._space.active(assignment.params)
+        return TrialConfig(
+            run=self._run,
+            trial=assignment.trial,
+            phase=assignment.phase,
+            attempt=assignment.attempt,
+            params=params,
+            arguments=self._space.arguments(params),
+            environment={**self._environment, **self._space.environment(params)},
+            places=self._space.places(params),
+            accelerators=self._space.accelerators(params),
+            slot=slot,
+        )
+
+    def step(self, key: Key, step: Step) -> bool:
+        """Take one round in; True when the trial is to end."""
+        entry = self._open[key]
+        entry.last = step
+        if self.first_request is None:
+            self.first_request = step.first_request
+        measured = step.round
+        if measured is None or measured.number in entry.rounds:
+            return entry.stopping is not None
+        entry.rounds.append(measured.number)
+        reason = self.strategy.report(key, measured)
+        deployment = self.strategy.deployment(key)
+        score = deployment.scores[-1]
+        metrics = score.metrics
+        self._store.append_round(
+            RoundLine(*key, round=measured, metrics=metrics, decision=reason or "continue")
+        )
+        if key[1] is Phase.SEARCH:
+            self._study.round(key[0], measured.number, score.values[0])
+        entry.stopping = entry.stopping or reason
+        for watcher in self._watchers:
+            watcher.measured(deployment)
+        return entry.stopping is not None
+
+    def end(self, key: Key, step: Step | None) -> None:
+        """A deployment is over; `step` is the last that was seen of it, None where its actor died."""
+        entry = self._open[key]
+        if step is not None:
+            self.step(key, step)
+        state, failure = self._outcome(entry, step)
+        if step is not None and step.stops_run:
+            self.broken = step.failure
+            self.strategy.stop("no trial can be deployed")
+        ended = self._now()
+        seconds = ended - entry.started
+        self._store.append_trial(self._line(entry, state, failure, ended))
+        self.strategy.tell(
+            key,
+            state,
+            failure=failure,
+            seconds=seconds,
+            accelerator_seconds=seconds * entry.trial.accelerators,
+            times=entry.last.times if entry.last else {},
+        )
+        del self._open[key]
+        record = self.strategy.history.records[key[0]]
+        if key[1] is Phase.SEARCH and record.ended:
+            self._study.end(record)
+        for watcher in self._watchers:
+            watcher.ended(self.strategy.deployment(key))
+
+    def _outcome(self, entry: _Open, step: Step | None) -> tuple[State, Failure | None]:
+        if step is None:
+            message = "the trial's actor or its node died"
+            return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, message)
+        if step.ended is not None:
+            return step.ended, step.failure
+        if self.strategy.stopped is not None or entry.stopping is None:
+            return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, self.strategy.stopped or "cut short")
+        return State.STOPPED, None
+
+    def _line(self, entry: _Open, state: State, failure: Failure | None, ended: float) -> TrialLine:
+        deployment = self.strategy.deployment(entry.assignment.key)
+        score, last, trial = deployment.score, entry.last, entry.trial
+        measured = score is not None and state in (State.COMPLETE, State.STOPPED)
+        times = dict(last.times) if last else {}
+        return TrialLine(
+            trial=trial.trial,
+            phase=trial.phase,
+            attempt=trial.attempt,
+            block=entry.assignment.block,
+            state=state,
+            feasible=bool(measured and score is not None and score.feasible),
+            params=trial.params,
+            arguments=trial.arguments,
+            metrics=score.metrics if score else {},
+            values=score.values if score else (),
+            violations=score.violations if score else {},
+            intervals=score.intervals if score else (),
+            failure=failure,
+            times={**times, "total": round(ended - entry.started, 4)},
+            accelerator_seconds=(ended - entry.started) * trial.accelerators,
+            engine_version=last.engine_version if last else "",
+            node=last.node if last else "",
+            cold=last.cold if last else None,
+            reason=entry.stopping or "",
+            started=entry.started,
+            ended=ended,
+        )

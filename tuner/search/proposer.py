@@ -1,0 +1,237 @@
+"""Suggests configurations with an Optuna sampler that works on a study of its own in memory.
+
+The run's study (study.py) holds one trial per deployed configuration. A sampler also suggests what cannot
+be used: configurations that break a constraint or were proposed before. Those are told to the study in
+memory alone, so that the sampler learns from them and the run's numbering has no gaps.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from tuner.search.history import History, TrialRecord
+from tuner.search.samplers import SAMPLERS, Reads
+from tuner.search.study import constraints, directions
+from tuner.spec.distribution import Categorical, FloatRange, IntRange
+from tuner.spec.space import Space
+from tuner.trial.objective import Goal
+from tuner.trial.ports import ParamValue, State
+
+_TRIES = 30  # suggestions thrown away before a random configuration is taken
+_SPREAD_AMONG = 60  # random configurations of which the one farthest from all so far is taken
+_IN_SPACE = "in_space"
+
+
+class OptunaProposer:
+    """See `strategy.Proposer`.
+
+    Args:
+        startup: trials before the sampler's model speaks.
+        history: read only to show a sampler that takes complete trials alone what it may compare with.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        sampler: str,
+        goals: Sequence[Goal],
+        slos: Sequence[str],
+        seed: int,
+        startup: int,
+        history: History,
+    ) -> None:
+        self._space = space
+        self._kind = SAMPLERS[sampler]
+        self._goals = tuple(goals)
+        self._slos = tuple(slos)
+        self._startup = startup
+        self._history = history
+        self._rng = random.Random(seed)
+        self._codes = {name: Code(p.distribution()) for name, p in space.parameters.items()}
+        self._seen: set[Hashable] = set()
+        self._asked: dict[int, optuna.Trial] = {}
+        self._brain = optuna.create_study(
+            sampler=self._kind.make(seed, startup), directions=directions(self._goals)
+        )
+        self._grid = self._shuffled_grid() if sampler == "grid" else None
+
+    def propose(self, number: int) -> dict[str, ParamValue] | None:
+        """See `strategy.Proposer`."""
+        if self._grid is not None:
+            return next((p for p in self._grid if self._is_new(p)), None)
+        if self._kind.spread_first and number < self._startup:
+            spread = self._far_from_all()
+            if spread is not None:
+                return self._ask_fixed(number, spread)
+        for _ in range(_TRIES):
+            trial = self._brain.ask()
+            params = self._suggest(trial)
+            if not self._space.valid(params):
+                self._refuse(trial)
+            elif self._is_new(params):
+                self._asked[number] = trial
+                return params
+            else:
+                self._brain.tell(trial, state=TrialState.FAIL)  # told already under its own number
+        return self._any_new(number)
+
+    def learn(self, record: TrialRecord) -> None:
+        """See `strategy.Proposer`."""
+        self._seen.add(self._space.key(record.params))
+        last = record.search
+        if last is None or not self._told_in_full(record.params):
+            return
+        trial = self._asked.pop(record.number, None) or self._ask_known(record.params)
+        for key, value in {**constraints(last, self._slos), _IN_SPACE: 0.0}.items():
+            trial.set_constraint(key, value)
+        score = last.score
+        complete = last.state is State.COMPLETE
+        if score is not None and (complete or self._kind.reads is Reads.COMPLETE or len(self._goals) > 1):
+            self._brain.tell(trial, list(score.values))
+        elif score is None and self._kind.reads is Reads.COMPLETE:
+            self._brain.tell(trial, self._worst_values())
+        else:
+            for step, so_far in enumerate(last.scores, start=1):
+                trial.report(so_far.values[0], step)
+            self._brain.tell(trial, state=TrialState.PRUNED)
+
+    def recall(self, record: TrialRecord) -> None:
+        """A configuration of an earlier start of the run that is not to be proposed again."""
+        self._seen.add(self._space.key(record.params))
+
+    def _suggest(self, trial: optuna.Trial) -> dict[str, ParamValue]:
+        """Define by run: a parameter is suggested once its `when` is known to hold."""
+        params: dict[str, ParamValue] = {}
+        for name in self._space.order:
+            if self._space.is_active(name, params):
+                code = self._codes[name]
+                params[name] = code.suggest(trial, name)
+        return params
+
+    def _refuse(self, trial: optuna.Trial) -> None:
+        """A constraint of the experiment is broken: infeasible, and nothing was deployed for it."""
+        for key in ("deploys", *self._slos):
+            trial.set_constraint(key, 0.0)
+        trial.set_constraint(_IN_SPACE, 1.0)
+        if self._kind.reads is Reads.COMPLETE:
+            self._brain.tell(trial, self._worst_values())
+        else:
+            self._brain.tell(trial, state=TrialState.PRUNED)
+
+    def _worst_values(self) -> list[float]:
+        """What a sampler that needs values is told of a trial without any: the worst seen so far."""
+        seen = [d.score.values for r in self._history.records.values() for d in r.deployments if d.score]
+        columns = list(zip(*seen, strict=True)) or [(0.0,)] * len(self._goals)
+        return [
+            min(column) if goal.maximize else max(column)
+            for goal, column in zip(self._goals, columns, strict=True)
+        ]
+
+    def _is_new(self, params: Mapping[str, ParamValue]) -> bool:
+        key = self._space.key(params)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _far_from_all(self) -> dict[str, ParamValue] | None:
+        others = [r.params for r in self._history.records.values()]
+        drawn = [self._space.sample(self._rng) for _ in range(_SPREAD_AMONG)]
+        fresh = [p for p in drawn if self._space.key(p) not in self._seen]
+        if not fresh:
+            return None
+        chosen = max(fresh, key=lambda p: min((self._space.distance(p, o) for o in others), default=0.0))
+        self._seen.add(self._space.key(chosen))
+        return chosen
+
+    def _any_new(self, number: int) -> dict[str, ParamValue] | None:
+        for _ in range(_TRIES * 10):
+            params = self._space.sample(self._rng)
+            if self._is_new(params):
+                return self._ask_fixed(number, params)
+        size = self._space.size()
+        if size is None:
+            return None
+        left = next((p for p in self._space.grid() if self._is_new(p)), None)
+        return self._ask_fixed(number, left) if left is not None else None
+
+    def _ask_fixed(self, number: int, params: dict[str, ParamValue]) -> dict[str, ParamValue]:
+        self._asked[number] = self._ask_known(params)
+        return params
+
+    def _ask_known(self, params: Mapping[str, ParamValue]) -> optuna.Trial:
+        coded = {name: self._codes[name].encode(value) for name, value in params.items()}
+        self._brain.enqueue_trial(coded)
+        trial = self._brain.ask()
+        for name in params:
+            self._codes[name].suggest(trial, name)
+        return trial
+
+    def _told_in_full(self, params: Mapping[str, ParamValue]) -> bool:
+        """False for a baseline that leaves parameters to the engine: no point of the space."""
+        return all(name in params for name in self._space.order if self._space.is_active(name, params))
+
+    def _shuffled_grid(self) -> Iterator[dict[str, ParamValue]]:
+        points = list(itertools.islice(self._space.grid(), 1_000_000))
+        self._rng.shuffle(points)
+        return iter(points)
+
+
+class Code:
+    """A parameter's values in Optuna's terms: numbers of a list by their place in it, which has an order."""
+
+    def __init__(self, neutral: Categorical | IntRange | FloatRange) -> None:
+        self._values: tuple[ParamValue, ...] = ()
+        self.optuna: BaseDistribution
+        if isinstance(neutral, IntRange):
+            self.optuna = IntDistribution(neutral.low, neutral.high, neutral.log, neutral.step)
+        elif isinstance(neutral, FloatRange):
+            self.optuna = FloatDistribution(neutral.low, neutral.high, neutral.log, neutral.step)
+        elif len(neutral.values) > 1 and all(_is_number(v) for v in neutral.values):
+            self._values = tuple(sorted(neutral.values))
+            self.optuna = IntDistribution(0, len(self._values) - 1)
+        else:
+            self.optuna = CategoricalDistribution(neutral.values)
+
+    def suggest(self, trial: optuna.Trial, name: str) -> ParamValue:
+        """What the study suggests for the parameter, as the experiment writes it."""
+        kind = self.optuna
+        coded: ParamValue
+        if isinstance(kind, IntDistribution):
+            coded = trial.suggest_int(name, kind.low, kind.high, step=kind.step, log=kind.log)
+        elif isinstance(kind, FloatDistribution):
+            coded = trial.suggest_float(name, kind.low, kind.high, step=kind.step, log=kind.log)
+        else:
+            assert isinstance(kind, CategoricalDistribution)
+            coded = trial.suggest_categorical(name, kind.choices)  # type: ignore[assignment]
+        return self._values[int(coded)] if self._values else coded
+
+    def encode(self, value: ParamValue) -> ParamValue:
+        """A value in Optuna's terms."""
+        return self._values.index(value) if self._values else value
+
+
+def _is_number(value: ParamValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def plain_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """The parameters as the run's study shows them: lists as they are written."""
+    found: dict[str, BaseDistribution] = {}
+    for name, parameter in space.parameters.items():
+        neutral = parameter.distribution()
+        coded = Code(neutral).optuna
+        found[name] = CategoricalDistribution(neutral.values) if isinstance(neutral, Categorical) else coded
+    return found

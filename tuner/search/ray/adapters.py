@@ -1,0 +1,114 @@
+"""Ray Tune's Searcher and TrialScheduler, both of them thin: every decision is the desk's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tuner.search.desk import Desk
+from tuner.search.history import Key
+from tuner.search.ray.slots import SlotPool
+from tuner.search.ray.trainable import ASSIGNMENT, STEP
+from tuner.trial.life import Step
+
+
+class Link:
+    """Which Tune trial is which deployment; shared by the two adapters."""
+
+    def __init__(self, desk: Desk, slots: SlotPool) -> None:
+        self.desk = desk
+        self.slots = slots
+        self.keys: dict[str, Key] = {}
+        self.names: dict[str, str] = {}
+
+    def begin(self, trial_id: str) -> dict[str, Any] | None:
+        """The config of the next deployment; None where there is no slot or nothing to do now."""
+        slot = self.slots.take()
+        if slot is None:
+            return None
+        begun = self.desk.begin(slot)
+        if begun is None:
+            self.slots.give_back(slot, last=None)
+            return None
+        assignment, trial = begun
+        self.keys[trial_id] = assignment.key
+        self.names[trial_id] = trial.name
+        self.slots.lend(trial_id, slot)
+        given = {
+            "trial": asdict(trial),
+            "rounds": assignment.rounds,
+            "previous": self.slots.last(slot),
+        }
+        return {ASSIGNMENT: json.dumps(given), "accelerators": trial.accelerators, "node_id": slot.node_id}
+
+    def step(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Take a round in; True when the trial is to be stopped."""
+        return self.desk.step(self.keys[trial_id], Step.from_json(json.loads(result[STEP])))
+
+    def end(self, trial_id: str, result: dict[str, Any] | None, *, error: bool) -> None:
+        """The trial is over, whatever the reason."""
+        key = self.keys.pop(trial_id, None)
+        if key is None:
+            return
+        last = Step.from_json(json.loads(result[STEP])) if result and STEP in result and not error else None
+        self.desk.end(key, last)
+        self.slots.take_back(trial_id, last=self.names.pop(trial_id))
+
+
+class DeskSearcher(Searcher):  # type: ignore[misc]
+    """Asks the desk for the next deployment."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(metric=STEP, mode="max")
+        self._link = link
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A config; None for nothing now; FINISHED for good."""
+        if self._link.desk.finished:
+            return str(Searcher.FINISHED)
+        return self._link.begin(trial_id)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tune hands a trial's last result to this method alone."""
+        self._link.end(trial_id, result, error=error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the run directory is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: Tune's own restore is not used, it loses the searcher."""
+
+
+class DeskScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Hands each round to the desk and stops what it says."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """CONTINUE or STOP."""
+        stop = self._link.step(trial.trial_id, result)
+        return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+
+def resources(resource: str) -> Any:
+    """Config -> placement: a tenth of a CPU, the accelerators, and the slot's node where it has one."""
+
+    def placement(config: dict[str, Any]) -> Any:
+        bundle: dict[str, float] = {"CPU": 0.1}
+        if config["accelerators"]:
+            bundle[resource] = config["accelerators"]
+        if config["node_id"]:
+            selector = [{"ray.io/node-id": config["node_id"]}]
+            return tune.PlacementGroupFactory([bundle], bundle_label_selector=selector)
+        return tune.PlacementGroupFactory([bundle])
+
+    return placement

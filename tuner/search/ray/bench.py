@@ -1,0 +1,120 @@
+"""The benchmark actor, and the Load port that speaks to it. Imported before ray.tune, and without it.
+
+An actor lasts as long as the run and is lent to one trial after another; Ray makes it anew when it dies.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from tuner.errors import Cancelled, DeployInterrupted, Failure, FailureClass
+from tuner.load import HttpLoad
+from tuner.spec.workload import Workload
+from tuner.trial.ports import Cancel, Endpoint, LoadError
+from tuner.trial.rounds import RoundResult
+
+CONTROL = "control"  # a thread of its own, so that a round can be cancelled while it runs
+_ASK_SECONDS = 0.5
+
+
+class BenchmarkActor:
+    """One load generator in a process of its own."""
+
+    def __init__(self, workload: dict[str, Any]) -> None:
+        self._load = HttpLoad(Workload.model_validate(workload))
+        self._cancelled: set[str] = set()
+
+    def probe(self, endpoint: Endpoint, timeout_seconds: float) -> None:
+        """See `Load.probe`."""
+        self._load.probe(endpoint, timeout_seconds=timeout_seconds)
+
+    def open(self, endpoint: Endpoint, salt: str) -> None:
+        """See `Load.open`."""
+        self._load.open(endpoint, salt=salt)
+
+    def warm_up(self, seconds: float, name: str) -> None:
+        """See `Load.warm_up`."""
+        self._load.warm_up(seconds=seconds, cancel=lambda: name in self._cancelled)
+
+    def run_round(self, number: int, name: str) -> RoundResult:
+        """See `Load.run_round`."""
+        return self._load.run_round(number, cancel=lambda: name in self._cancelled)
+
+    def close(self) -> None:
+        """See `Load.close`."""
+        self._load.close()
+
+    def cancel(self, name: str) -> None:
+        """Have the deployment of that name end as soon as it can."""
+        self._cancelled.add(name)
+
+    def cancelled(self, name: str) -> bool:
+        """Whether `cancel` was called for it."""
+        return name in self._cancelled
+
+    def ready(self) -> float:
+        """Unix time; answers once the actor is up."""
+        return time.time()
+
+
+def remote_actor() -> Any:
+    """The actor's class for Ray: 1 CPU, made anew when it dies, calls never repeated."""
+    for name in ("cancel", "cancelled", "ready"):
+        method = getattr(BenchmarkActor, name)
+        setattr(BenchmarkActor, name, ray.method(concurrency_group=CONTROL)(method))
+    return ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, concurrency_groups={CONTROL: 1})(
+        BenchmarkActor
+    )
+
+
+class LentLoad:
+    """The Load port over a benchmark actor. A dead actor interrupts the deployment, and condemns nothing."""
+
+    def __init__(self, actor: Any, name: str) -> None:
+        self._actor = actor
+        self._name = name
+        self._asked = 0.0
+        self._cancelled = False
+
+    def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
+        """See `Load.probe`."""
+        self._call("probe", endpoint, timeout_seconds)
+
+    def open(self, endpoint: Endpoint, *, salt: str) -> None:
+        """See `Load.open`."""
+        self._call("open", endpoint, salt)
+
+    def warm_up(self, *, seconds: float, cancel: Cancel) -> None:
+        """See `Load.warm_up`; the actor is told to cancel by the driver, not by `cancel`."""
+        self._call("warm_up", seconds, self._name)
+
+    def run_round(self, number: int, *, cancel: Cancel) -> RoundResult:
+        """See `Load.run_round`; the actor is told to cancel by the driver, not by `cancel`."""
+        measured = self._call("run_round", number, self._name)
+        assert isinstance(measured, RoundResult)
+        return measured
+
+    def close(self) -> None:
+        """See `Load.close`; not waited for."""
+        self._actor.close.remote()
+
+    def cancelled(self) -> bool:
+        """Whether the driver wants the deployment to end; asks the actor twice a second at most."""
+        if not self._cancelled and time.monotonic() - self._asked > _ASK_SECONDS:
+            self._asked = time.monotonic()
+            self._cancelled = bool(self._call("cancelled", self._name))
+        return self._cancelled
+
+    def _call(self, method: str, *arguments: object) -> object:
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except RayActorError as error:
+            message = "the benchmark actor died"
+            raise DeployInterrupted(Failure(FailureClass.NODE_FAULT, message)) from error
+        except (LoadError, Cancelled) as error:
+            cause = getattr(error, "cause", error)  # Ray wraps what the actor raised
+            raise type(cause)(str(cause)) from error

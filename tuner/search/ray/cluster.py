@@ -1,0 +1,156 @@
+"""A Ray to run on: one of this machine's own, or an existing cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import tuner
+from tuner.errors import UserError, WorldError
+
+NAMESPACE = "tuner"
+_REACH_SECONDS = 4.0
+_NEEDED = ("jinja2", "numpy", "optuna", "pydantic", "uvloop", "yaml", "psutil")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A live node of the cluster."""
+
+    node_id: str
+    host: str
+    cpus: float
+
+
+def start(*, address: str | None, serving_gpu: int | None) -> None:
+    """Connect to `address` ("host:port", "ray://host:port" or "auto"), or start a Ray of our own.
+
+    Raises:
+        WorldError: the address does not answer within seconds, or Ray does not start.
+    """
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    common = {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
+    try:
+        if address is not None:
+            _reach(address)
+            package = str(Path(tuner.__file__).parent)  # other nodes get it with the job
+            ray.init(address=address, runtime_env={"py_modules": [package]}, **common)
+        else:
+            declared = {"serving_gpu": float(serving_gpu)} if serving_gpu else None
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                resources=declared,
+                **common,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = address or f"this machine (temporary files in {tempfile.gettempdir()})"
+        raise WorldError(f"Ray on {where}: {_one_line(error)}") from error
+
+
+def nodes() -> list[Node]:
+    """The live nodes, the driver's own first."""
+    found = [
+        Node(n["NodeID"], n["NodeManagerHostname"], n["Resources"].get("CPU", 0.0))
+        for n in ray.nodes()
+        if n["Alive"]
+    ]
+    own = ray.get_runtime_context().get_node_id()
+    return sorted(found, key=lambda n: (n.node_id != own, n.node_id))
+
+
+def alive() -> set[str]:
+    """The ids of the live nodes."""
+    return {n["NodeID"] for n in ray.nodes() if n["Alive"]}
+
+
+def check_nodes(found: Sequence[Node]) -> None:
+    """Have every node import what a trial needs.
+
+    Raises:
+        WorldError: a node lacks something; names the node and the packages.
+    """
+    asked = {
+        node: ray.remote(num_cpus=0)(_missing)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.node_id, soft=False))
+        .remote(_NEEDED)
+        for node in found
+    }
+    for node, answer in asked.items():
+        try:
+            lacking = ray.get(answer, timeout=60)
+        except ray.exceptions.RayError as error:
+            raise WorldError(f"Ray node {node.host}: no worker starts there: {_one_line(error)}") from error
+        if lacking:
+            names = ", ".join(lacking)
+            raise WorldError(
+                f"Ray node {node.host} lacks the Python package(s) {names}: install there what the driver has"
+            )
+
+
+def check_accelerators(resource: str, most: int) -> None:
+    """See that the widest trial fits.
+
+    Raises:
+        UserError: no trial that wide can ever run here.
+    """
+    if not most:
+        return
+    have = ray.cluster_resources().get(resource, 0.0)
+    if have < most:
+        raise UserError(
+            f"deploy.accelerators: a trial may need {most} {resource}, the Ray cluster has {have:g}; "
+            f"start a node with --resources='{{\"{resource}\": N}}', or set deploy.serving_gpu (local Ray)"
+        )
+
+
+def settle_on(cpus: Sequence[int]) -> None:
+    """Keep this process and its local Ray off the engine's cores; what Ray starts later inherits it."""
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            process.cpu_affinity(list(cpus))
+        except psutil.Error:
+            continue  # it ended meanwhile
+
+
+def _reach(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and names that Ray resolves itself
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        raise WorldError(
+            f"Ray address {address}: {error.strerror or error}; start one there with `ray start --head`, "
+            "or leave --address and RAY_ADDRESS out for a Ray on this machine"
+        ) from error
+
+
+def _missing(packages: Sequence[str]) -> list[str]:
+    import importlib.util  # noqa: PLC0415  (runs on the node)
+
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,71 @@
+"""Ray Tune's Trainable: one deployment a trial, one round a step. Actors are reused."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import ray
+from ray import tune
+
+from tuner.search.ray.bench import LentLoad
+from tuner.trial.life import TrialLife
+from tuner.trial.ports import DeploymentBackend, Phase, Slot, TrialConfig
+
+STEP = "tuner_step"  # the key of a result: the Step as JSON text, which Tune's flattening leaves alone
+ASSIGNMENT = "tuner_assignment"
+
+
+class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
+    """Deploys in the first step: Ray runs no cleanup for a failed setup."""
+
+    def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+        """Only remembers what to do."""
+        assert shared is not None
+        self._backend: DeploymentBackend = shared["backend"]
+        self._warmup_seconds: float = shared["warmup_seconds"]
+        self._begin(config, previous=None)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial in the same actor."""
+        previous = self._life.trial.name
+        self._life.release()
+        self._begin(new_config, previous=previous)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The next round, or how the deployment ended."""
+        done = self._life.step()
+        if done.ended is not None:
+            self._life.release()
+        return {STEP: json.dumps(done.to_json()), "done": done.ended is not None}
+
+    def cleanup(self) -> None:
+        """Never waits: Ray kills an actor whose cleanup takes long."""
+        self._life.release()
+
+    def _begin(self, config: dict[str, Any], *, previous: str | None) -> None:
+        given = json.loads(config[ASSIGNMENT])
+        trial = TrialConfig(
+            **{
+                **given["trial"],
+                "phase": Phase(given["trial"]["phase"]),
+                "arguments": tuple(given["trial"]["arguments"]),
+                "slot": Slot(**given["trial"]["slot"]),
+            }
+        )
+        load = LentLoad(ray.get_actor(trial.slot.load), trial.name)
+        self._life = TrialLife(
+            trial,
+            backend=self._backend,
+            load=load,
+            rounds=given["rounds"],
+            warmup_seconds=self._warmup_seconds,
+            clock=time.monotonic,
+            now=time.time,
+            sleep=time.sleep,
+            progress=lambda line: None,
+            cancel=load.cancelled,
+            previous=given["previous"] or previous,
+        )

@@ -1,0 +1,155 @@
+"""The run's Optuna study in its storage: one Optuna trial per configuration, states told as they are.
+
+The study is what people open with Optuna's own tools and what other drivers share. The run directory rules:
+`repair` brings the study to what the run directory says.
+
+    measured to the end   COMPLETE, with its values
+    stopped by a rule     PRUNED, with its intermediate values
+    failed                PRUNED, with the constraint `deploys` violated: infeasible to every sampler
+    every trial           one constraint per SLO, and `deploys`
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from tuner.errors import WorldError
+from tuner.search.history import Deployment, TrialRecord
+from tuner.trial.objective import NOT_MEASURED, Goal
+from tuner.trial.ports import ParamValue, State
+
+DEPLOYS = "deploys"
+ATTEMPT = "attempt"
+_STEP_ZERO = 1  # rounds are counted from 1
+
+
+def quiet() -> None:
+    """Keep Optuna's log lines and its warnings of experimental features off the screen."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def directions(goals: Sequence[Goal]) -> list[StudyDirection]:
+    """Optuna's word for each goal's direction."""
+    return [StudyDirection.MAXIMIZE if g.maximize else StudyDirection.MINIMIZE for g in goals]
+
+
+def constraints(deployment: Deployment, slos: Sequence[str]) -> dict[str, float]:
+    """The same constraints for every trial; above 0 is violated.
+
+    What a failed deployment would have measured is not known: each SLO counts as missed by far.
+    """
+    score = deployment.score
+    if deployment.state is State.FAILED or score is None:
+        return {DEPLOYS: 1.0, **dict.fromkeys(slos, NOT_MEASURED)}
+    return {DEPLOYS: 0.0, **{m: score.violations.get(m, NOT_MEASURED) for m in slos}}
+
+
+class StudyMirror:
+    """The study of one run.
+
+    Raises:
+        WorldError: the storage cannot be reached or written.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        name: str,
+        *,
+        goals: Sequence[Goal],
+        slos: Sequence[str],
+        distributions: Mapping[str, BaseDistribution],
+    ) -> None:
+        self._goals = tuple(goals)
+        self._slos = tuple(slos)
+        self._distributions = dict(distributions)
+        try:
+            self._study = optuna.create_study(
+                storage=storage, study_name=name, directions=directions(goals), load_if_exists=True
+            )
+        except Exception as error:  # SQLAlchemy's and the drivers' own, by backend
+            raise WorldError(f"study storage {storage}: {' '.join(str(error).split())[:200]}") from error
+
+    def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
+        """A configuration is being deployed for the search, for the first time or again."""
+        if number >= len(self._study.trials):
+            known = {k: v for k, v in params.items() if k in self._distributions}
+            self._study.add_trial(
+                optuna.create_trial(
+                    state=TrialState.RUNNING,
+                    params=known,
+                    distributions={k: self._distributions[k] for k in known},
+                )
+            )
+        self._trial(number).set_user_attr(ATTEMPT, attempt)
+
+    def round(self, number: int, step: int, value: float) -> None:
+        """A round's value, the mean so far; several objectives have none."""
+        if len(self._goals) == 1:
+            self._trial(number).report(value, step)
+
+    def end(self, record: TrialRecord) -> None:
+        """A search trial ended; told once, a trial that is already told is left alone."""
+        deployment = record.search
+        if deployment is None or self._study.trials[record.number].state.is_finished():
+            return
+        trial = self._trial(record.number)
+        for key, value in constraints(deployment, self._slos).items():
+            trial.set_constraint(key, value)
+        if deployment.failure is not None:
+            trial.set_user_attr("failure", str(deployment.failure.kind))
+        score = deployment.score
+        if deployment.state is State.COMPLETE and score is not None:
+            self._study.tell(record.number, list(score.values))
+        else:
+            self._study.tell(record.number, state=TrialState.PRUNED)
+
+    def repair(self, records: Mapping[int, TrialRecord]) -> None:
+        """Bring the study to what the run directory says: missing trials added, ended ones told."""
+        for number in sorted(records):
+            record = records[number]
+            last = record.search
+            if last is None:
+                continue
+            self.begin(number, record.params, last.attempt)
+            if not record.ended:
+                continue
+            if not self._study.trials[number].state.is_finished():
+                for step, score in enumerate(last.scores, start=_STEP_ZERO):
+                    self.round(number, step, score.values[0])
+            self.end(record)
+
+    def unfinished(self) -> dict[int, tuple[dict[str, ParamValue], int]]:
+        """Trials that were begun and not told: number -> (params, attempts begun)."""
+        found: dict[int, tuple[dict[str, ParamValue], int]] = {}
+        for trial in self._study.trials:
+            if not trial.state.is_finished():
+                found[trial.number] = (dict(trial.params), int(trial.user_attrs.get(ATTEMPT, 1)))
+        return found
+
+    def importance(self) -> dict[str, float]:
+        """Each parameter's weight in reaching the best of the first objective; {} with too few trials.
+
+        Optuna's PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023), which takes low targets for good ones.
+        """
+        sign = -1.0 if self._goals[0].maximize else 1.0
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found: dict[str, Any] = optuna.importance.get_param_importances(
+                    self._study, target=lambda t: sign * t.values[0]
+                )
+        except (ValueError, RuntimeError, ZeroDivisionError):
+            return {}
+        return {k: float(v) for k, v in found.items()}
+
+    def _trial(self, number: int) -> optuna.Trial:
+        return optuna.Trial(self._study, self._study.trials[number]._trial_id)
