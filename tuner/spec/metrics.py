@@ -16,8 +16,13 @@ class Quantiles(Protocol):
 
     maximum: float
 
-    def mean(self) -> float: ...
-    def quantile(self, q: float) -> float: ...
+    def mean(self) -> float:
+        """The exact mean; NaN when empty."""
+        ...
+
+    def quantile(self, q: float) -> float:
+        """The value of nearest rank; NaN when empty."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ _FIXED = re.compile(rf"D{_PAIR}")
 _NORMAL = re.compile(rf"N{_PAIR}/{_PAIR}")
 _UNIFORM = re.compile(rf"U{_PAIR}/{_PAIR}")
 _UNIFORM_FROM_ONE = re.compile(rf"U{_PAIR}")
-GRAMMAR = "D(in,out), N(mean_in,sd_in)/(mean_out,sd_out), U(min_in,max_in)/(min_out,max_out) or U(max_in,max_out)"
+GRAMMAR = (
+    "D(in,out), N(mean_in,sd_in)/(mean_out,sd_out), U(min_in,max_in)/(min_out,max_out) or U(max_in,max_out)"
+)
 
 
 @dataclass(frozen=True, slots=True)

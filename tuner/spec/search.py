@@ -1,0 +1,80 @@
+"""The `objective`, `search`, `validation` and `accuracy` sections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tuner.spec.faults import Fault
+from tuner.spec.section import Number, Section, Switch, Text, Whole
+
+Positive = Annotated[Whole, Field(ge=1)]
+
+
+class Goal(Section):
+    """One objective: `{maximize: metric}` or `{minimize: metric}`."""
+
+    maximize: Text | None = None
+    minimize: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Goal:
+        if (self.maximize is None) == (self.minimize is None):
+            got = "neither maximize nor minimize" if self.maximize is None else "both maximize and minimize"
+            raise Fault(got=got, right="{maximize: output_tokens_per_second}")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The metric's name, with its load point where it has one."""
+        return self.maximize or self.minimize or ""
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether more is better."""
+        return self.maximize is not None
+
+
+class Budget(Section):
+    """When a run ends before its trials are used up. What validation needs is kept back."""
+
+    hours: Number | None = Field(default=None, gt=0, description="Wall time of the whole run.")
+    accelerator_hours: Number | None = Field(default=None, gt=0)
+    failures_in_a_row: Positive = Field(default=5, description="Of one cause, then the run stops.")
+    no_better_for: Positive | None = Field(
+        default=None, description="Trials without a new best, then the search ends."
+    )
+
+
+class Search(Section):
+    """How configurations are proposed and when a trial is stopped."""
+
+    sampler: Literal["auto", "tpe", "random", "grid", "qmc", "nsga2", "gp"] = Field(
+        default="auto", description="auto is tpe."
+    )
+    trials: Positive = Field(default=40, description="At most so many, the baseline included.")
+    parallel: Positive | Literal["auto"] = Field(default="auto", description="Trials side by side.")
+    early_stop: Literal["auto", "none", "hopeless", "asha", "median"] = Field(
+        default="auto", description="auto: hopeless always, asha where measuring outlasts deploying."
+    )
+    seed: Whole = Field(default=0, ge=0)
+    budget: Budget = Field(default_factory=Budget)
+    storage: Text | None = Field(
+        default=None, description="Optuna URL of the study; none: a file in the run directory."
+    )
+
+
+class Validation(Section):
+    """How the winner is measured again against the baseline."""
+
+    enabled: Switch = True
+    top: Positive = Field(default=2, description="How many of the best are deployed again.")
+    deployments: Positive = Field(default=3, description="How often each, and the baseline.")
+    rounds: Positive | None = Field(default=None, description="Of each deployment; none: as in the workload.")
+
+
+class Accuracy(Section):
+    """Whether answers are compared with the baseline's."""
+
+    check: Literal["off", "auto", "always"] = "off"
