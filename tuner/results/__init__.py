@@ -1,1 +1,1 @@
-"""The run directory and what is made from it."""
+"""What a run remembers and shows: the run directory, the report, the tables, the export."""
