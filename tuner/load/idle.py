@@ -1,0 +1,77 @@
+"""Waits until the engine has let go of what was dropped, so that the next load starts from rest."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from tuner.load.connection import Clock, Connection
+from tuner.load.exchange import OK, Exchange
+from tuner.load.origin import Origin
+
+IDLE_WITHIN_SECONDS = 1.0
+_LOOK_SECONDS = 0.01
+# Requests running and waiting, by engine: llama.cpp, vLLM, SGLang.
+_BUSY_GAUGE = re.compile(
+    r"^(?:llamacpp:requests_processing|llamacpp:requests_deferred"
+    r"|vllm:num_requests_running|vllm:num_requests_waiting"
+    r"|sglang:num_running_reqs|sglang:num_queue_reqs)(?:\{[^}]*\})?\s+(\S+)",
+    re.MULTILINE,
+)
+
+
+def requests_inside(metrics_page: str) -> float | None:
+    """Requests that an engine works on or has queued, by its Prometheus page; None where it does not say."""
+    found = _BUSY_GAUGE.findall(metrics_page)
+    return sum(float(value) for value in found) if found else None
+
+
+class IdleWatch:
+    """Asks one endpoint's metrics, or where they do not say, sends one small request and waits for it."""
+
+    def __init__(
+        self,
+        *,
+        metrics_url: str | None,
+        origin: Origin,
+        small_request: Callable[[], bytes],
+        clock: Clock,
+    ) -> None:
+        self._connection = Connection(origin, clock=clock)
+        self._origin = origin
+        self._metrics_path = urlsplit(metrics_url).path or "/metrics" if metrics_url else None
+        if metrics_url and urlsplit(metrics_url).netloc != f"{origin.host}:{origin.port}":
+            self._metrics_path = None  # another server's; not worth a connection of its own
+        self._small_request = small_request
+        self._clock = clock
+
+    async def wait(self) -> bool:
+        """Wait for rest, at most IDLE_WITHIN_SECONDS; whether it came."""
+        until = self._clock() + IDLE_WITHIN_SECONDS
+        while (left := until - self._clock()) > 0:
+            if self._metrics_path is None:
+                exchange = Exchange()
+                await self._connection.send(self._small_request(), exchange, timeout_seconds=left)
+                return exchange.outcome == OK
+            inside = await self._inside(left)
+            if inside is None:
+                self._metrics_path = None
+            elif not inside:
+                return True
+            else:
+                await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+    async def _inside(self, timeout_seconds: float) -> float | None:
+        assert self._metrics_path is not None
+        exchange = Exchange()
+        page = await self._connection.send(
+            self._origin.get(self._metrics_path), exchange, timeout_seconds=timeout_seconds, streamed=False
+        )
+        return requests_inside(page.decode("utf-8", "replace")) if exchange.outcome == OK else None
+
+    def close(self) -> None:
+        """Drop its connection."""
+        self._connection.close()

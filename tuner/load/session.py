@@ -1,0 +1,161 @@
+"""`HttpLoad`: the Load port over OpenAI-style HTTP, one session after another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tuner.errors import Cancelled
+from tuner.load.affinity import Pinning
+from tuner.load.connection import Clock
+from tuner.load.payload import Api
+from tuner.load.round import OnProgress
+from tuner.load.target import Target, probe
+from tuner.spec.workload import Workload
+from tuner.trial.ports import Cancel, Endpoint, LoadError
+from tuner.trial.rounds import RoundResult
+
+Result = TypeVar("Result")
+
+_LOOK_AT_CANCEL_SECONDS = 0.1
+
+
+class HttpLoad:
+    """Loads one endpoint after another, as `workload` says. Implements `tuner.trial.ports.Load`.
+
+    It owns an event loop (uvloop's where there is one) that runs only inside its methods; call them from a
+    thread in which no other event loop runs, one at a time. What a round costs beyond its windows: a ramp
+    and a drain for each load point, each as long as the engine takes to give every stream a first token
+    and at most one window's length (tuner.load.round), and milliseconds to see the engine at rest again.
+
+    Args:
+        api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
+        on_progress: called about once a second inside a window with {point, round, elapsed_seconds,
+            window_seconds, output_tokens_per_second, ttft_p50_ms, requests, failed}; must be quick.
+        clock: seconds, monotonic; wall_clock: Unix time.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        *,
+        api: Api = "completions",
+        on_progress: OnProgress | None = None,
+        clock: Clock = time.perf_counter,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._workload = workload
+        self._api: Api = api
+        self._on_progress = on_progress
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._loop = _new_event_loop()
+        self._pinning = Pinning()
+        self._target: Target | None = None
+
+    def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
+        """Have one small completion served.
+
+        Raises:
+            LoadError: it was not.
+        """
+        self._run(probe(endpoint, self._api, timeout_seconds=timeout_seconds, clock=self._clock))
+
+    def open(self, endpoint: Endpoint, *, salt: str) -> None:
+        """Pin this process to the endpoint's load_cpus, calibrate prompt lengths, open the connections.
+
+        Raises:
+            LoadError: the endpoint does not answer, or refuses what the workload asks of it.
+        """
+        self.close()
+        note = self._pinning.pin(endpoint.load_cpus)
+        target = Target(endpoint, self._workload, self._api, salt=salt, clock=self._clock)
+        target.notes += [note] if note else []
+        try:
+            self._run(target.prepare())
+        except BaseException:
+            self._run(target.close())
+            self._pinning.restore()
+            raise
+        self._target = target
+
+    def warm_up(self, *, seconds: float, cancel: Cancel) -> None:
+        """Load as a round does for `seconds`, shared out over the load points, and record nothing.
+
+        Raises:
+            Cancelled: `cancel()` said so.
+        """
+        self._run(self._opened().warm_up(seconds), cancel)
+
+    def run_round(self, number: int, *, cancel: Cancel) -> RoundResult:
+        """One pass over all load points; see `tuner.trial.ports.Load`.
+
+        Raises:
+            Cancelled: `cancel()` said so.
+        """
+        target = self._opened()
+        started, began = self._wall_clock(), self._clock()
+        collects = gc.isenabled()
+        gc.disable()  # a full collection of a large process stalls the loop for up to a tenth of a second
+        try:
+            points = self._run(target.run_round(number, self._on_progress), cancel)
+        finally:
+            if collects:
+                gc.enable()
+        return RoundResult(number, started, self._clock() - began, points)
+
+    def close(self) -> None:
+        """Drop the connections and give the process its cores back. Never raises."""
+        target, self._target = self._target, None
+        try:
+            if target is not None:
+                self._run(target.close())
+        finally:
+            self._pinning.restore()
+
+    def _opened(self) -> Target:
+        if self._target is None:
+            raise LoadError("no session is open; call open() first")
+        return self._target
+
+    def _run(self, work: Coroutine[Any, Any, Result], cancel: Cancel | None = None) -> Result:
+        try:
+            return self._loop.run_until_complete(_unless_cancelled(work, cancel))
+        except BaseException:
+            self._end_tasks()
+            raise
+
+    def _end_tasks(self) -> None:
+        """After an interrupt nothing may be left half done in the loop."""
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+async def _unless_cancelled(work: Coroutine[Any, Any, Result], cancel: Cancel | None) -> Result:
+    task = asyncio.ensure_future(work)
+    try:
+        while True:
+            done, _ = await asyncio.wait({task}, timeout=_LOOK_AT_CANCEL_SECONDS if cancel else None)
+            if done:
+                return task.result()
+            if cancel is not None and cancel():
+                raise Cancelled("the load was cancelled")
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -1,0 +1,228 @@
+"""What keeps requests coming: streams (closed loop) or arrivals (open loop)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from tuner.load.connection import Clock, Connection
+from tuner.load.exchange import OK, Exchange
+from tuner.load.request_maker import RequestMaker
+from tuner.load.schedule import Lengths
+
+CLIENT_LIMIT = "client_limit"  # an arrival for which the client had no connection left
+FIRST_PAUSE_SECONDS = 0.1  # of a stream after a failure: without one, refusals would be counted in thousands
+LONGEST_PAUSE_SECONDS = 1.0
+_SPARE_CONNECTIONS = 2
+
+
+@dataclass(slots=True)
+class Pause:
+    """When a stream stayed idle; `end` is None while it lasts."""
+
+    start: float
+    end: float | None = None
+
+
+class Traffic(Protocol):
+    """Requests that come until they are stopped.
+
+    Attributes:
+        exchanges: every request so far, in the order in which they were made.
+        pauses: the times that streams stayed idle after a failure.
+        steady: set once the ramp has done its work.
+    """
+
+    exchanges: list[Exchange]
+    pauses: list[Pause]
+    steady: asyncio.Event
+
+    def start(self) -> None:
+        """Begin the ramp."""
+        ...
+
+    def open_window(self, at: float) -> None:
+        """The window opens at `at`."""
+        ...
+
+    async def stop(self) -> None:
+        """Send no more, drop what is in flight."""
+        ...
+
+
+class ClosedLoop:
+    """As many streams as the concurrency, each with one request in flight at any time.
+
+    All streams start at once, each with the remainder of a request, so that they are spread over the
+    course of a request as if they had been running for long. The ramp is over when every stream's first
+    request has given output or failed: from then on all places of the engine, and its queue, are filled
+    as they will stay.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: list[Connection],
+        maker: RequestMaker,
+        lengths: list[Lengths],
+        timeout_seconds: float,
+        clock: Clock,
+    ) -> None:
+        self.exchanges: list[Exchange] = []
+        self.pauses: list[Pause] = []
+        self.steady = asyncio.Event()
+        self._connections = connections
+        self._maker = maker
+        self._lengths = lengths
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._not_begun = len(connections)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin the ramp."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._stream(index)) for index in range(len(self._connections))]
+
+    def open_window(self, at: float) -> None:
+        """The window opens at `at`: nothing changes for a closed loop."""
+
+    async def stop(self) -> None:
+        """Send no more, drop what is in flight."""
+        await _cancelled(self._tasks)
+
+    async def _stream(self, index: int) -> None:
+        connection, lengths = self._connections[index], self._lengths[index]
+        begun = False
+
+        def begin(_: Exchange) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                self._not_begun -= 1
+                if not self._not_begun:
+                    self.steady.set()
+
+        pause, number = FIRST_PAUSE_SECONDS, 0
+        while True:
+            tokens = lengths.next() if number else lengths.remainder()
+            exchange, request = self._maker.make(f"{index}.{number}", tokens, shortened=not number)
+            self.exchanges.append(exchange)
+            await connection.send(
+                request, exchange, timeout_seconds=self._timeout_seconds, on_first_output=begin
+            )
+            begin(exchange)
+            number += 1
+            if exchange.outcome == OK:
+                pause = FIRST_PAUSE_SECONDS
+                continue
+            self.pauses.append(Pause(self._clock()))
+            idle = self.pauses[-1]
+            await asyncio.sleep(pause)
+            idle.end = self._clock()
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+class OpenLoop:
+    """Requests at scheduled times, however long answers take.
+
+    The ramp has arrivals of its own and is over when at least as many requests have ended as are in flight
+    (with a steady rate: after twice the time that a request takes). The window's arrivals count from its
+    opening, so they are the same for every trial. Free connections are taken again; a few are kept ahead.
+
+    Args:
+        connections: free ones, opened before; given back when requests end, and added to.
+        most_in_flight: arrivals beyond it are not sent, and counted as failed (`client_limit`).
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: list[Connection],
+        new_connection: Callable[[], Connection],
+        maker: RequestMaker,
+        ramp: tuple[Lengths, Iterator[float]],
+        window: tuple[Lengths, Iterator[float]],
+        timeout_seconds: float,
+        most_in_flight: int,
+        clock: Clock,
+    ) -> None:
+        self.exchanges: list[Exchange] = []
+        self.pauses: list[Pause] = []
+        self.steady = asyncio.Event()
+        self._free = connections
+        self._new_connection = new_connection
+        self._maker = maker
+        self._ramp = ramp
+        self._window = window
+        self._timeout_seconds = timeout_seconds
+        self._most_in_flight = most_in_flight
+        self._clock = clock
+        self._ended = 0
+        self._arrivals: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin the ramp."""
+        self._arrive("ramp", self._ramp, self._clock())
+
+    def open_window(self, at: float) -> None:
+        """The window opens at `at`: its own arrivals begin."""
+        self._arrive("window", self._window, at)
+
+    async def stop(self) -> None:
+        """Send no more, drop what is in flight."""
+        tasks = [*self._tasks, *([self._arrivals] if self._arrivals else [])]
+        await _cancelled(tasks)
+
+    def _arrive(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
+        if self._arrivals is not None:
+            self._arrivals.cancel()
+        self._arrivals = asyncio.get_running_loop().create_task(self._send_on_time(name, plan, start))
+
+    async def _send_on_time(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
+        lengths, arrivals = plan
+        for number, offset in enumerate(arrivals):
+            intended = start + offset
+            exchange, request = self._maker.make(f"{name}.{number}", lengths.next(), intended=intended)
+            while (wait := intended - self._clock()) > 0:
+                await asyncio.sleep(wait)
+            self.exchanges.append(exchange)
+            if len(self._tasks) >= self._most_in_flight:
+                exchange.end(
+                    CLIENT_LIMIT, self._clock(), f"{self._most_in_flight} requests in flight already"
+                )
+                continue
+            self._spawn(self._one(exchange, request))
+
+    async def _one(self, exchange: Exchange, request: bytes) -> None:
+        connection = self._free.pop() if self._free else self._new_connection()
+        if len(self._free) < _SPARE_CONNECTIONS:
+            self._spawn(self._add_spare())
+        try:
+            await connection.send(request, exchange, timeout_seconds=self._timeout_seconds)
+        finally:
+            self._free.append(connection)
+        self._ended += 1
+        if 2 * self._ended >= len(self.exchanges):
+            self.steady.set()
+
+    async def _add_spare(self) -> None:
+        spare = self._new_connection()
+        with contextlib.suppress(OSError):
+            await spare.open()
+        self._free.append(spare)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
