@@ -10,7 +10,7 @@ from tuner.spec.section import Number, Section, Text, Whole
 
 Core = Annotated[Whole, Field(ge=0)]
 _LOCAL = {
-    "template": "llama_server.sh.j2",
+    "template": "llama_server.argv.j2",
     "accelerators": 0,
     "accelerator_resource": "GPU",
     "ready_seconds": 120.0,

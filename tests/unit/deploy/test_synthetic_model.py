@@ -8,7 +8,7 @@ from tuner.deploy.embedded.model import ModelSettings, main, make_model
 from tuner.deploy.embedded.vocabulary import END, make_vocabulary
 from tuner.errors import UserError, WorldError
 
-SMALL = ModelSettings(hidden=64, layers=1, heads=2, kv_heads=1, feed_forward=64, vocabulary=300, context=128)
+SMALL = ModelSettings(hidden_size=64, layers=1, heads=2, kv_heads=1, feed_forward=64, vocabulary=300, context=128)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_a_vocabulary_that_cannot_be_made_says_what_can(size):
         ModelSettings(vocabulary=size)
 
 
-@pytest.mark.parametrize("wrong", [{"weights": "q2"}, {"hidden": 100}, {"heads": 7}, {"layers": 0}])
+@pytest.mark.parametrize("wrong", [{"weights": "q2"}, {"hidden_size": 100}, {"heads": 7}, {"layers": 0}])
 def test_an_impossible_shape_is_refused(wrong):
     with pytest.raises(UserError, match="synthetic model"):
         ModelSettings(**wrong)
@@ -81,7 +81,7 @@ def test_both_kinds_of_weights_can_be_read_back(tmp_path):
 
     for weights in ("q8_0", "f16"):
         out = tmp_path / f"{weights}.gguf"
-        shape = ["--hidden", "64", "--layers", "1", "--heads", "2", "--kv-heads", "2", "--feed-forward", "64"]
+        shape = ["--hidden-size", "64", "--layers", "1", "--heads", "2", "--kv-heads", "2", "--feed-forward", "64"]
         assert main([*shape, "--vocabulary", "300", "--weights", weights, "--out", str(out)]) == 0
         tensors = {t.name: t for t in GGUFReader(out).tensors}
         assert tensors["token_embd.weight"].tensor_type.name == weights.upper()
@@ -90,5 +90,5 @@ def test_both_kinds_of_weights_can_be_read_back(tmp_path):
 
 
 def test_the_command_line_says_what_is_wrong(capsys, tmp_path):
-    assert main(["--hidden", "100", "--out", str(tmp_path / "m.gguf")]) == 2
-    assert "hidden 100 must be a multiple of" in capsys.readouterr().err
+    assert main(["--hidden-size", "100", "--out", str(tmp_path / "m.gguf")]) == 2
+    assert "hidden_size 100 must be a multiple of" in capsys.readouterr().err

@@ -33,7 +33,7 @@ class ModelSettings:
     """The shape of a synthetic model; the defaults make 29 MB.
 
     Attributes:
-        hidden: width, a multiple of 32 and of 2 * heads.
+        hidden_size: width, a multiple of 32 and of 2 * heads.
         layers: transformer blocks.
         heads: attention heads, a multiple of kv_heads.
         kv_heads: heads of keys and values.
@@ -44,7 +44,7 @@ class ModelSettings:
         seed: of weights and words.
     """
 
-    hidden: int = 512
+    hidden_size: int = 512
     layers: int = 8
     heads: int = 8
     kv_heads: int = 8
@@ -57,12 +57,16 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if self.weights not in ("q8_0", "f16"):
             raise UserError(f"synthetic model: weights {self.weights!r}; either q8_0 or f16")
-        if min(self.hidden, self.layers, self.heads, self.kv_heads, self.feed_forward, self.context) < 1:
+        if min(self.hidden_size, self.layers, self.heads, self.kv_heads, self.feed_forward, self.context) < 1:
             raise UserError("synthetic model: every size is at least 1")
-        if self.hidden % (2 * self.heads) or self.hidden % _Q8_BLOCK or self.feed_forward % _Q8_BLOCK:
+        if (
+            self.hidden_size % (2 * self.heads)
+            or self.hidden_size % _Q8_BLOCK
+            or self.feed_forward % _Q8_BLOCK
+        ):
             raise UserError(
-                f"synthetic model: hidden {self.hidden} must be a multiple of {_Q8_BLOCK} and of twice heads "
-                f"({self.heads}), feed_forward {self.feed_forward} of {_Q8_BLOCK}"
+                f"synthetic model: hidden_size {self.hidden_size} must be a multiple of {_Q8_BLOCK} and of "
+                f"twice heads ({self.heads}), feed_forward {self.feed_forward} of {_Q8_BLOCK}"
             )
         if self.heads % self.kv_heads:
             raise UserError(
@@ -149,13 +153,13 @@ def _write(settings: ModelSettings, path: str) -> None:
 def _write_metadata(settings: ModelSettings, writer: Any, gguf: Any) -> None:
     writer.add_name(f"synthetic-{settings.digest}")
     writer.add_context_length(settings.context)
-    writer.add_embedding_length(settings.hidden)
+    writer.add_embedding_length(settings.hidden_size)
     writer.add_block_count(settings.layers)
     writer.add_feed_forward_length(settings.feed_forward)
     writer.add_head_count(settings.heads)
     writer.add_head_count_kv(settings.kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(settings.hidden // settings.heads)
+    writer.add_rope_dimension_count(settings.hidden_size // settings.heads)
     writer.add_file_type(
         gguf.LlamaFileType.MOSTLY_Q8_0 if settings.weights == "q8_0" else gguf.LlamaFileType.MOSTLY_F16
     )
@@ -176,7 +180,7 @@ def _write_metadata(settings: ModelSettings, writer: Any, gguf: Any) -> None:
 
 def _tensor_shapes(settings: ModelSettings) -> dict[str, tuple[int, ...]]:
     """Names and numpy shapes (outputs, inputs) of llama's tensors."""
-    hidden, wide = settings.hidden, settings.feed_forward
+    hidden, wide = settings.hidden_size, settings.feed_forward
     kv = hidden // settings.heads * settings.kv_heads
     shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (settings.vocabulary, hidden)}
     for layer in range(settings.layers):
