@@ -138,7 +138,7 @@ def parse_value(text: str) -> Any:
 
 def dump(value: Any) -> str:
     """YAML that `parse` reads back to an equal value; keys keep their order."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=110)
 
 
 class _Reader:

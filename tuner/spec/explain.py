@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,6 +70,8 @@ def unknown_key(path: Path, data: Any) -> tuple[str, str]:
 
 def fields_at(path: Path, data: Any) -> list[str]:
     """The keys that may stand at `path`; empty where any may."""
+    if path[:1] == ("workload",) and isinstance(_value(data, path[:1]), list):
+        path = ("workload", "points", *path[1:])
     if path[:1] == ("parameters",) and len(path) == 2:
         return known_keys(_value(data, path))
     if path == ("workload",) and "points" not in (_value(data, path) or {}):
@@ -103,7 +104,7 @@ def _findings(error: Mapping[str, Any], data: Any) -> Iterator[_Finding]:
     cause = context.get("error")
     if isinstance(cause, Faults | Fault):
         for fault in cause.faults if isinstance(cause, Faults) else (cause,):
-            at = _in_file((*error["loc"], *fault.at), data)
+            at = _in_file((*error["loc"], *fault.at), data, keep_last=bool(fault.at))
             if fault.unknown_key and fault.got == "an unknown key":
                 yield _Finding(at, *unknown_key(at, data), unknown_key=True)
             else:
@@ -111,8 +112,7 @@ def _findings(error: Mapping[str, Any], data: Any) -> Iterator[_Finding]:
     elif kind == "extra_forbidden":
         yield _Finding(path, *unknown_key(path, data), unknown_key=True)
     elif kind == "missing":
-        missing = error["loc"][-1]
-        yield _Finding((*_in_file(error["loc"][:-1], data), missing), "nothing", _example(missing))
+        yield _Finding(_in_file(error["loc"], data, keep_last=True), "nothing", _example(error["loc"][-1]))
     elif kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", context["expected"])
         near = nearest(given, allowed) if isinstance(given, str) else None
@@ -140,7 +140,7 @@ def _example(key: object) -> str:
 
 
 def _merged(findings: list[_Finding]) -> list[_Finding]:
-    """One finding per place: the alternatives of a union are joined by "or"."""
+    """One finding a place; a union's alternatives joined by "or"; of a container and its part, the part's."""
     merged: dict[Path, _Finding] = {}
     for finding in findings:
         before = merged.get(finding.path)
@@ -148,22 +148,34 @@ def _merged(findings: list[_Finding]) -> list[_Finding]:
             merged[finding.path] = finding
         elif finding.right not in before.right and not before.unknown_key:
             merged[finding.path] = _Finding(finding.path, before.got, f"{before.right} or {finding.right}")
-    return list(merged.values())
+    inner = {path[:n] for path in merged for n in range(len(path))}
+    return [finding for path, finding in merged.items() if path not in inner]
 
 
-def _in_file(location: tuple[str | int, ...], data: Any) -> Path:
-    """pydantic's location without what the file does not have (names of union members, short forms)."""
+def _in_file(location: tuple[str | int, ...], data: Any, *, keep_last: bool = False) -> Path:
+    """pydantic's location without what the file does not have (names of union members, short forms).
+
+    With `keep_last` a last key that the file left out, such as one with a default, stays.
+    """
     path: list[str | int] = []
-    for part in location:
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+    for index, part in enumerate(location):
+        if _has(data, part):
+            path.append(part)
             data = data[part]
-        else:
-            continue
-        path.append(part)
+        elif keep_last and index == len(location) - 1 and isinstance(part, str):
+            path.append(part)
     return tuple(path)
 
 
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
 def _value(data: Any, path: Path) -> Any:
-    return functools.reduce(
-        lambda found, part: found.get(part) if isinstance(found, dict) else None, path, data
-    )
+    for part in path:
+        if not _has(data, part):
+            return None
+        data = data[part]
+    return data

@@ -137,7 +137,7 @@ class Space:
                     drawn[name] = self.parameters[name].sample(rng)
             if all(_violation(c, drawn) is None for c in self._constraints):
                 return {name: drawn[name] for name in self.parameters if name in drawn}
-        if all(p.count() is not None for p in self.parameters.values()) and self.size() != 0:
+        if self.size():
             found = [g for g, _ in zip(self.grid(), range(_FALLBACK), strict=False)]
             if found:
                 return rng.choice(found)

@@ -64,7 +64,7 @@ def not_built(path: Path) -> bool:
     """Whether the key at `path` is one that a later version will know."""
     words = [str(p) for p in path if isinstance(p, str)]
     words = [w for i, w in enumerate(words) if (i, w) != (1, "points")]
-    return any(".".join(words[:n]) in _UNBUILT for n in range(1, len(words) + 1))
+    return ".".join(words) in _UNBUILT
 
 
 def refuse_unbuilt(experiment: Experiment) -> None:

@@ -1,0 +1,38 @@
+from typing import Any
+
+from tuner.spec import Experiment, json_schema
+from tuner.spec.types import TYPES
+
+
+def _references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if "$ref" in node else set()
+        return own.union(*(_references(v) for v in node.values()))
+    return set().union(*(_references(v) for v in node)) if isinstance(node, list) else set()
+
+
+def test_every_reference_leads_somewhere():
+    schema = json_schema()
+    assert {r.removeprefix("#/$defs/") for r in _references(schema)} <= set(schema["$defs"])
+
+
+def test_every_section_and_parameter_type_is_described():
+    schema = json_schema()
+    assert set(schema["properties"]) == set(Experiment.model_fields)
+    forms = schema["properties"]["parameters"]["additionalProperties"]["anyOf"]
+    assert {f["$ref"].rpartition("/")[2] for f in forms} == {k.__name__ for k in TYPES.values()}
+    assert "values" in schema["$defs"]["Choice"]["properties"]
+
+
+def test_unknown_keys_are_refused_and_the_name_may_be_left_out():
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    assert all(d["additionalProperties"] is False for d in schema["$defs"].values())
+    assert set(schema["required"]) == {"model", "parameters", "workload"}
+
+
+def test_the_short_forms_of_workload_are_allowed():
+    schema = json_schema()
+    single = schema["$defs"]["SinglePointWorkload"]["properties"]
+    assert {"scenario", "concurrency", "rounds"} <= set(single)
+    assert "points" not in single
