@@ -1,0 +1,35 @@
+"""Figures for people: four significant digits, seconds as one would say them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def figure(value: Any) -> str:
+    """A value of a metric or a parameter; "-" where there is none."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return "-"
+    if value and math.isfinite(value) and 1e-3 <= abs(value) < 1e7:
+        digits = max(0, 3 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{digits}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """'0.4 s', '12 s', '3 min 05 s', '2 h 10 min'."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

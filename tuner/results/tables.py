@@ -1,0 +1,183 @@
+"""A run on a terminal: its status, its trials, and the block that closes it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tuner.results.figures import duration, figure
+from tuner.results.lines import TrialLine
+from tuner.results.overview import BASELINE, Overview, outcome, why
+from tuner.results.run_directory import RunDirectory
+from tuner.verdict import Outcome, Verdict
+from tuner.verdict.sentences import gain_text
+
+_STYLES = {
+    "feasible": "green",
+    "infeasible": "yellow",
+    "stopped": "blue",
+    "failed": "red",
+    "interrupted": "dim",
+}
+_GOOD = (Outcome.BETTER, Outcome.BETTER_TIED, Outcome.ONLY_WINNER_FEASIBLE)
+
+
+def to_text(renderable: RenderableType, *, width: int = 110) -> str:
+    """Plain text, without colours."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    console.print(renderable)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    return written.getvalue()
+
+
+def status(run: RunDirectory, *, now: float) -> RenderableType:
+    """What `tuner status RUN` prints: how far the run is, who drives it, the best so far.
+
+    Args:
+        now: Unix time.
+    """
+    seen = Overview.of(run)
+    state = seen.state
+    table = _facts()
+    table.add_row("run", Text(f"{run.name} ({seen.progress})"))
+    holder = run.holder()
+    if holder is not None:
+        table.add_row("driver", Text(str(holder)))
+    table.add_row("since start", duration((state.ended or now) - state.started))
+    planned = f" of {state.planned_trials}" if state.planned_trials else ""
+    ended = ", ".join(f"{count} {word}" for word, count in sorted(seen.outcomes.items()))
+    table.add_row("trials", Text(f"{len(seen.search)}{planned}" + (f": {ended}" if ended else "")))
+    under_way = "under way" if seen.alive else "cut off"
+    for (trial, phase, attempt), rounds in sorted(seen.under_way.items()):
+        said = f"trial {trial}, {phase}, attempt {attempt}: {len(rounds)} rounds"
+        if rounds[-1].values:
+            said += f", {seen.goal.metric} {figure(rounds[-1].values[0])}"
+        table.add_row(under_way, Text(said))
+    if state.planned_blocks and seen.validation:
+        blocks = len({line.block for line in seen.validation})
+        table.add_row(
+            "validation", f"{len(seen.validation)} deployments, block {blocks} of {state.planned_blocks}"
+        )
+    table.add_row("best so far", Text(_best_so_far(seen)))
+    table.add_row("accelerators", f"{seen.accelerator_hours:.2f} hours")
+    if seen.verdict is not None:
+        table.add_row("verdict", Text(seen.verdict.headline))
+        table.add_row("report", Text(str(run.report_path)))
+    return table
+
+
+def trials_table(run: RunDirectory) -> Table:
+    """What `tuner trials RUN` prints: one row per ended deployment, in order."""
+    seen = Overview.of(run)
+    names = seen.state.parameters or _parameters(seen.trials)
+    shown = [seen.goal.metric, *(slo for slo in seen.state.slos if slo != seen.goal.metric)]
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("trial", "phase", *names, *shown, "state", "why"):
+        table.add_column(Text(heading), justify="left" if heading in ("phase", "state", "why") else "right")
+    for line in seen.trials:
+        phase = f"{line.phase} {line.attempt}" if line.attempt > 1 or line.block is not None else line.phase
+        word = outcome(line)
+        table.add_row(
+            "0 baseline" if line.trial == BASELINE else str(line.trial),
+            str(phase),
+            *(Text(figure(line.params.get(name))) for name in names),
+            *(figure(line.metrics.get(metric)) for metric in shown),
+            Text(word, style=_STYLES.get(word, "")),
+            Text(why(line)),
+        )
+    return table
+
+
+def trials_csv(run: RunDirectory) -> str:
+    """What `tuner trials RUN --csv` prints: the columns of `tuner.results.frame`."""
+    return str(run.frame().to_csv(index=False))
+
+
+def closing(run: RunDirectory) -> RenderableType:
+    """The block that closes a run: verdict, winner beside baseline, where to look, where the time went."""
+    seen = Overview.of(run)
+    verdict = seen.verdict
+    if verdict is None:
+        return Panel(Text("No verdict: the run ended before one could be given."), title=Text(run.name))
+    style = "green" if verdict.outcome in _GOOD else "red" if verdict.exit_code else "yellow"
+    parts: list[RenderableType] = [Text(verdict.headline, style=f"bold {style}")]
+    parts += [Text(sentence) for sentence in verdict.details]
+    if verdict.gain is not None and verdict.outcome is Outcome.ONLY_WINNER_FEASIBLE:
+        parts.append(Text(f"Gain of trial {verdict.gain_of}: {gain_text(verdict.gain)}"))
+    if comparison := _comparison(seen, verdict):
+        parts.append(comparison)
+    parts.append(_paths(seen))
+    return Panel(Group(*parts), title=Text(run.name), border_style=style)
+
+
+def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
+    baseline, winner = seen.line_of(BASELINE), seen.line_of(verdict.winner)
+    if winner is None:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    table.add_column("baseline", justify="right")
+    table.add_column(
+        Text(f"winner (trial {winner.trial})" if verdict.recommends else f"trial {winner.trial}")
+    )
+    before = baseline.params if baseline else {}
+    for name in seen.state.parameters or _parameters(seen.trials):
+        old, new = before.get(name), winner.params.get(name)
+        table.add_row(Text(name), Text(figure(old)), Text(figure(new), style="bold" if old != new else ""))
+    for metric in (*(g.metric for g in seen.state.goals), *seen.state.slos):
+        values = [figure(seen.measured(trial).get(metric)) for trial in (BASELINE, winner.trial)]
+        limit = f" (at most {figure(seen.state.slos[metric])})" if metric in seen.state.slos else ""
+        table.add_row(Text(metric + limit), *values)
+    return table
+
+
+def _paths(seen: Overview) -> Table:
+    run, state = seen.run, seen.state
+    table = _facts()
+    serving = (seen.best or {}).get("serving") or {}
+    if serving.get("shell"):
+        table.add_row("serve it with", Text(serving["shell"]))
+    if run.best_yaml_path.exists():
+        table.add_row("as a file", Text(str(run.best_yaml_path)))
+    if run.report_path.exists():
+        table.add_row("report", Text(str(run.report_path)))
+    if state.startup_seconds:
+        table.add_row("to first request", Text(parts_text(state.startup_seconds)))
+    if state.spent_seconds:
+        table.add_row("time", Text(parts_text(state.spent_seconds)))
+    return table
+
+
+def parts_text(parts: dict[str, float]) -> str:
+    """'11 s: ray 8.0 s, imports 2.0 s, ours 1.0 s'."""
+    said = ", ".join(f"{name} {duration(s)}" for name, s in sorted(parts.items(), key=lambda p: -p[1]))
+    return f"{duration(sum(parts.values()))}: {said}"
+
+
+def _best_so_far(seen: Overview) -> str:
+    leader = seen.leader
+    if leader is None:
+        return "no feasible trial yet"
+    said = f"trial {leader.trial}: {seen.goal.metric} {figure(leader.values[0])}"
+    baseline = seen.line_of(BASELINE)
+    if baseline is not None and baseline.values and leader.trial != BASELINE:
+        said += f" (baseline {figure(baseline.values[0])}; not validated)"
+    return said
+
+
+def _parameters(lines: Iterable[TrialLine]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for line in lines for name in line.params))
+
+
+def _facts() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
