@@ -37,6 +37,8 @@ class LocalEngine:
         environment: variables for every engine, before the trial's own; what the calling process has
             (CUDA_VISIBLE_DEVICES) is inherited.
         cache_dir: of synthetic models; None for the user's.
+        available: the cores to share out; None for those of the calling process, which may itself be kept
+            off the engines' cores.
     """
 
     template: str
@@ -47,6 +49,7 @@ class LocalEngine:
     pinning: Pinning = "auto"
     environment: Mapping[str, str] = field(default_factory=dict)
     cache_dir: Path | None = None
+    available: tuple[int, ...] | None = None
 
     def preflight(self, trial: TrialConfig) -> None:
         """Find the mistakes that need no engine to be found, on this machine.
@@ -70,7 +73,7 @@ class LocalEngine:
 
     def cores(self, trial: TrialConfig) -> Cores:
         """The cores of the trial's slot on this machine."""
-        return share_out(self.pinning, trial.slot, available_cores())
+        return share_out(self.pinning, trial.slot, self.available or available_cores())
 
     def argv(self, trial: TrialConfig, cores: Cores, port: int) -> list[str]:
         """The engine's argument vector; makes the synthetic model where it is not there yet.

@@ -31,8 +31,7 @@ class Limits:
 
 def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: Reserve) -> str | None:
     """Why no new trial may start; None while one may."""
-    begun = history.next_number()
-    if begun >= limits.trials:
+    if len(history.records) >= limits.trials:
         return f"all {limits.trials} trials of the budget were started"
     if limits.hours is not None and elapsed_seconds + reserve.seconds >= limits.hours * 3600:
         return f"the budget of {limits.hours:g} hours is spent, {_KEPT}"

@@ -7,12 +7,12 @@ Tune adapters, tests and replays all go through it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tuner.errors import Failure, FailureClass
-from tuner.results import RoundLine, TrialLine
+from tuner.results.lines import RoundLine, TrialLine
 from tuner.search.history import Deployment, Key
 from tuner.search.strategy import Assignment, Strategy
 from tuner.search.study import StudyMirror
@@ -29,6 +29,9 @@ class Store(Protocol):
 
     def append_trial(self, line: TrialLine) -> None:
         """One ended deployment."""
+
+    def write_log(self, deployment: str, tail: str) -> None:
+        """The end of its engine's log."""
 
 
 class Watcher(Protocol):
@@ -72,7 +75,7 @@ class Desk:
         space: Space,
         store: Store,
         study: StudyMirror,
-        watchers: tuple[Watcher, ...] = (),
+        watchers: Sequence[Watcher] = (),
         elapsed: Callable[[], float],
         environment: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.time,
@@ -129,6 +132,11 @@ class Desk:
             slot=slot,
         )
 
+    def by_hand(self, trial: int) -> TrialConfig:
+        """A configuration as somebody would deploy it outside the run."""
+        record = self.strategy.history.records[trial]
+        return self.configured(Assignment(trial, Phase.SEARCH, 1, record.params, 0), Slot())
+
     def step(self, key: Key, step: Step) -> bool:
         """Take one round in; True when the trial is to end."""
         entry = self._open[key]
@@ -164,6 +172,8 @@ class Desk:
             self.strategy.stop("no trial can be deployed")
         ended = self._now()
         seconds = ended - entry.started
+        if failure is not None and failure.log_tail:
+            self._store.write_log(entry.trial.name, failure.log_tail)
         self._store.append_trial(self._line(entry, state, failure, ended))
         self.strategy.tell(
             key,

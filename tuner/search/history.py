@@ -84,7 +84,7 @@ class History:
 
     def next_number(self) -> int:
         """The number of the next new configuration; Optuna counts the same way."""
-        return len(self.records)
+        return max(self.records, default=-1) + 1
 
     def deployments(self, phase: Phase | None = None) -> Iterable[Deployment]:
         """Every deployment, of one phase or of all."""

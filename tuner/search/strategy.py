@@ -90,12 +90,12 @@ class Strategy:
         rules: Sequence[StoppingRule],
     ) -> None:
         self.history = history
+        self.objective = objective
         self.search_ended: str | None = None
         self.stopped: str | None = None
         self.baseline_failure: Failure | None = None
         self._settings = settings
         self._baseline = dict(baseline)
-        self._objective = objective
         self._proposer = proposer
         self._rules = tuple(rules)
         self._again: deque[Assignment] = deque()
@@ -139,7 +139,7 @@ class Strategy:
         """Take one more round in; why the trial should stop, or None."""
         deployment = self.deployment(key)
         deployment.rounds.append(measured)
-        score = self._objective.score(deployment.rounds)
+        score = self.objective.score(deployment.rounds)
         deployment.scores.append(score)
         if self.stopped is not None:
             return self.stopped
@@ -178,6 +178,10 @@ class Strategy:
                 self.baseline_failure = failure
                 self.stop("the baseline does not deploy")
             self._proposer.learn(record)
+
+    def abandon(self, key: Key) -> None:
+        """What became of it could not be written down; it counts as never ended."""
+        self._running.discard(key)
 
     def deployment(self, key: Key) -> Deployment:
         """The deployment of that name; it must have been asked for."""
@@ -243,7 +247,11 @@ class Strategy:
         s = self._settings
         candidates = [r.number for r in self.candidates()]
         arms = [0, *candidates] if candidates else []
-        done = {(d.trial, d.block) for d in self.history.deployments(Phase.VALIDATION) if d.block is not None}
+        done = {
+            (d.trial, d.block)
+            for d in self.history.deployments(Phase.VALIDATION)
+            if d.block is not None and d.state is not State.INTERRUPTED
+        }
         return Schedule.drawn(arms, s.blocks, random.Random(s.seed), done=done)
 
     def candidates(self) -> list[TrialRecord]:

@@ -80,7 +80,9 @@ class StudyMirror:
 
     def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
         """A configuration is being deployed for the search, for the first time or again."""
-        if number >= len(self._study.trials):
+        while number > len(self._study.trials):  # begun once, and forgotten with a lost study
+            self._study.add_trial(optuna.create_trial(state=TrialState.FAIL))
+        if number == len(self._study.trials):
             known = {k: v for k, v in params.items() if k in self._distributions}
             self._study.add_trial(
                 optuna.create_trial(

@@ -13,6 +13,7 @@ from tuner.errors import (
     DeployInterrupted,
     Failure,
     FailureClass,
+    UserError,
 )
 from tuner.trial.ports import (
     Cancel,
@@ -135,6 +136,9 @@ class TrialLife:
             return self._end(State.INTERRUPTED, error.failure)
         except BackendBroken as error:
             return self._end(State.INTERRUPTED, error.failure, stops=True)
+        except UserError as error:  # this node lacks something that the experiment names
+            failure = Failure(FailureClass.BACKEND_BROKEN, str(error))
+            return self._end(State.INTERRUPTED, failure, stops=True)
 
     def release(self) -> None:
         """Have the deployment taken away and the connections dropped. Never raises, never waits."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +12,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tuner.errors import TunerError
 from tuner.search.desk import Desk
 from tuner.search.history import Key
 from tuner.search.ray.slots import SlotPool
@@ -18,9 +21,14 @@ from tuner.trial.life import Step
 
 
 class Link:
-    """Which Tune trial is which deployment; shared by the two adapters."""
+    """Which Tune trial is which deployment; shared by the two adapters.
+
+    Attributes:
+        error: what made the desk give up, such as a full disk; nothing starts after it.
+    """
 
     def __init__(self, desk: Desk, slots: SlotPool) -> None:
+        self.error: TunerError | None = None
         self.desk = desk
         self.slots = slots
         self.keys: dict[str, Key] = {}
@@ -31,7 +39,9 @@ class Link:
         slot = self.slots.take()
         if slot is None:
             return None
-        begun = self.desk.begin(slot)
+        begun = None
+        with self._giving_up():
+            begun = self.desk.begin(slot)
         if begun is None:
             self.slots.give_back(slot, last=None)
             return None
@@ -48,7 +58,9 @@ class Link:
 
     def step(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Take a round in; True when the trial is to be stopped."""
-        return self.desk.step(self.keys[trial_id], Step.from_json(json.loads(result[STEP])))
+        with self._giving_up():
+            return self.desk.step(self.keys[trial_id], Step.from_json(json.loads(result[STEP])))
+        return True
 
     def end(self, trial_id: str, result: dict[str, Any] | None, *, error: bool) -> None:
         """The trial is over, whatever the reason."""
@@ -56,15 +68,27 @@ class Link:
         if key is None:
             return
         last = Step.from_json(json.loads(result[STEP])) if result and STEP in result and not error else None
-        self.desk.end(key, last)
+        with self._giving_up():
+            self.desk.end(key, last)
+        if self.error is not None:
+            self.desk.strategy.abandon(key)
         self.slots.take_back(trial_id, last=self.names.pop(trial_id))
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Tune would go on after an error in its callbacks, or lose it: keep it, and start no more."""
+        try:
+            yield
+        except TunerError as error:
+            self.error = self.error or error
+            self.desk.strategy.stop(str(error))
 
 
 class DeskSearcher(Searcher):  # type: ignore[misc]
     """Asks the desk for the next deployment."""
 
     def __init__(self, link: Link) -> None:
-        super().__init__(metric=STEP, mode="max")
+        super().__init__()
         self._link = link
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:

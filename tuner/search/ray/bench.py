@@ -42,7 +42,8 @@ class BenchmarkActor:
 
     def run_round(self, number: int, name: str) -> RoundResult:
         """See `Load.run_round`."""
-        return self._load.run_round(number, cancel=lambda: name in self._cancelled)
+        measured: RoundResult = self._load.run_round(number, cancel=lambda: name in self._cancelled)
+        return measured
 
     def close(self) -> None:
         """See `Load.close`."""

@@ -115,12 +115,28 @@ def check_accelerators(resource: str, most: int) -> None:
     """
     if not most:
         return
-    have = ray.cluster_resources().get(resource, 0.0)
+    have = total(resource)
     if have < most:
         raise UserError(
             f"deploy.accelerators: a trial may need {most} {resource}, the Ray cluster has {have:g}; "
             f"start a node with --resources='{{\"{resource}\": N}}', or set deploy.serving_gpu (local Ray)"
         )
+
+
+def total(resource: str) -> float:
+    """How much of a resource the whole cluster has."""
+    return float(ray.cluster_resources().get(resource, 0.0))
+
+
+def free(resource: str) -> str:
+    """What is free of CPUs and of `resource`, for a person."""
+    have = ray.available_resources()
+    return ", ".join(f"{have.get(name, 0.0):g} {name}" for name in ("CPU", resource))
+
+
+def stop() -> None:
+    """Leave the cluster; a Ray of our own ends."""
+    ray.shutdown()
 
 
 def settle_on(cpus: Sequence[int]) -> None:

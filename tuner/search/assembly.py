@@ -1,0 +1,155 @@
+"""Puts a run's brain together: history, proposer, rules, strategy, study, desk."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tuner.results.run_directory import RunDirectory
+from tuner.search.budget import Limits
+from tuner.search.desk import Desk, Watcher
+from tuner.search.history import History
+from tuner.search.memory import recalled, unfinished
+from tuner.search.plan import measuring_seconds
+from tuner.search.proposer import OptunaProposer, plain_distributions
+from tuner.search.samplers import startup_trials
+from tuner.search.stopping import rules_for
+from tuner.search.strategy import Settings, Strategy
+from tuner.search.study import StudyMirror, quiet
+from tuner.spec import Experiment
+from tuner.trial.objective import Goal, MergedObjective
+
+ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # before one was seen; elsewhere a deployment takes minutes
+_MINUTES = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What one session works with."""
+
+    goals: tuple[Goal, ...]
+    objective: MergedObjective
+    history: History
+    strategy: Strategy
+    study: StudyMirror
+    desk: Desk
+    columns: tuple[str, ...]
+    planned: tuple[int, int]
+    _watchers: list[Watcher]
+
+    @staticmethod
+    def goals_of(experiment: Experiment) -> tuple[Goal, ...]:
+        """The objectives as the rest of the system knows them."""
+        return tuple(Goal(g.metric, g.is_maximized) for g in experiment.objective)
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, run: RunDirectory, *, parallel: int, elapsed: Callable[[], float]
+    ) -> Assembly:
+        """Everything for `run`, with what its earlier sessions measured.
+
+        Raises:
+            WorldError: the study's storage or the run directory cannot be read.
+        """
+        quiet()
+        goals = cls.goals_of(experiment)
+        slos = dict(experiment.slo)
+        objective = MergedObjective(goals, slos)
+        history = recalled(run.rounds(), run.trials(), goals=goals, objective=objective)
+        study = StudyMirror(
+            experiment.search.storage or f"sqlite:///{run.path / 'study.db'}",
+            run.name,
+            goals=goals,
+            slos=tuple(slos),
+            distributions=plain_distributions(experiment.space),
+        )
+        study.repair(history.records)
+        again = unfinished(history, study, rounds=experiment.workload.rounds)
+        proposer = proposer_of(experiment, history)
+        for record in history.records.values():
+            (proposer.learn if record.ended else proposer.recall)(record)
+        strategy = Strategy(
+            settings_of(experiment, parallel),
+            baseline=experiment.space.baseline,
+            objective=objective,
+            history=history,
+            proposer=proposer,
+            rules=rules_for(
+                "hopeless"
+                if len(goals) > 1 and experiment.search.early_stop != "none"
+                else experiment.search.early_stop,
+                measuring_seconds=measuring_seconds(experiment),
+                deploying_seconds=ASSUMED_DEPLOY_SECONDS.get(experiment.deploy.backend, _MINUTES),
+            ),
+        )
+        strategy.resume(again)
+        watchers: list[Watcher] = []
+        desk = Desk(
+            strategy,
+            run=run.name,
+            space=experiment.space,
+            store=run,
+            study=study,
+            watchers=watchers,
+            elapsed=elapsed,
+        )
+        size = experiment.space.size()
+        trials = experiment.search.trials if size is None else min(experiment.search.trials, size + 1)
+        v = experiment.validation
+        deployments = (v.top + 1) * v.deployments if v.enabled else 0
+        columns = tuple(dict.fromkeys([*(g.metric for g in goals), *slos]))
+        return cls(goals, objective, history, strategy, study, desk, columns, (trials, deployments), watchers)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` see what happens from now on."""
+        self._watchers.append(watcher)
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of all deployments by part, and how many there were."""
+        total: dict[str, float] = defaultdict(float)
+        for deployment in self.history.deployments():
+            known = 0.0
+            for part, seconds in deployment.times.items():
+                if part != "total":
+                    total[part] += seconds
+                    known += seconds
+            total["beyond its parts"] += max(0.0, deployment.seconds - known)
+        return {part: round(seconds, 2) for part, seconds in total.items()}
+
+
+def proposer_of(experiment: Experiment, history: History) -> OptunaProposer:
+    """The experiment's proposer, knowing nothing yet.
+
+    Raises:
+        UserError: its sampler needs a package that is not there.
+    """
+    return OptunaProposer(
+        experiment.space,
+        sampler=experiment.search.sampler,
+        goals=Assembly.goals_of(experiment),
+        slos=tuple(experiment.slo),
+        seed=experiment.search.seed,
+        startup=startup_trials(experiment.search.trials),
+        history=history,
+    )
+
+
+def settings_of(experiment: Experiment, parallel: int) -> Settings:
+    """What the strategy is told of the experiment."""
+    search, validation, budget = experiment.search, experiment.validation, experiment.search.budget
+    return Settings(
+        limits=Limits(
+            trials=search.trials,
+            hours=budget.hours,
+            accelerator_hours=budget.accelerator_hours,
+            failures_in_a_row=budget.failures_in_a_row,
+            no_better_for=budget.no_better_for,
+        ),
+        rounds=experiment.workload.rounds,
+        validation_rounds=validation.rounds or experiment.workload.rounds,
+        top=validation.top if validation.enabled else 0,
+        blocks=validation.deployments,
+        parallel=parallel,
+        seed=search.seed,
+    )

@@ -1,0 +1,103 @@
+"""The end of a run: the verdict from what the validation measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuner.search.history import Deployment, History, TrialRecord
+from tuner.spec.space import Space
+from tuner.trial.objective import Goal
+from tuner.trial.ports import Objective, Phase, State
+from tuner.verdict import Candidate, Outcome, Searched, Validated, Verdict, decide, without_validation
+
+
+def concluded(
+    history: History,
+    *,
+    candidates: Sequence[TrialRecord],
+    space: Space,
+    goals: Sequence[Goal],
+    objective: Objective,
+    interrupted: bool,
+    validated: bool,
+) -> Verdict:
+    """The verdict of the run.
+
+    Args:
+        candidates: what the validation was planned for, best first; empty where nothing of the search
+            looked better than the baseline.
+        interrupted: the run was cut short: no gain is claimed.
+        validated: a validation was asked for.
+    """
+    leading = goals[0]
+    measured = [v for v in map(_validated, history.deployments(Phase.VALIDATION)) if v is not None]
+    baseline = history.records[0]
+    if not interrupted and validated and not candidates and _feasible(baseline):
+        tried = sum(r.ended for r in history.records.values()) - 1
+        headline = (
+            f"No better than the baseline: none of {tried} other configurations measured better; keep it."
+        )
+        return Verdict(Outcome.NO_BETTER, 0, 0, headline)
+    if interrupted or not validated or not measured:
+        return without_validation(
+            [s for s in map(_searched, history.records.values()) if s is not None],
+            maximize=leading.maximize,
+            why="the run was interrupted" if interrupted else "validation is switched off",
+            search_ended=not interrupted,
+        )
+
+    def merged(trial: int, blocks: Sequence[int]) -> dict[str, float]:
+        rounds = [
+            r
+            for d in history.records[trial].in_phase(Phase.VALIDATION)
+            if d.block in blocks and d.state is State.COMPLETE
+            for r in d.rounds
+        ]
+        return objective.score(rounds).violations if rounds else {}
+
+    return decide(
+        measured,
+        [
+            Candidate(r.number, space.distance(r.params, baseline.params), rank)
+            for rank, r in enumerate(candidates)
+        ],
+        maximize=leading.maximize,
+        metric=leading.metric,
+        merge=merged,
+    )
+
+
+def _feasible(record: TrialRecord) -> bool:
+    last = record.search
+    return (
+        last is not None and last.state is State.COMPLETE and last.score is not None and last.score.feasible
+    )
+
+
+def _validated(deployment: Deployment) -> Validated | None:
+    if deployment.block is None or deployment.state in (None, State.INTERRUPTED):
+        return None
+    score, failure = deployment.score, deployment.failure
+    usable = score is not None and score.measured
+    return Validated(
+        trial=deployment.trial,
+        block=deployment.block,
+        value=score.values[0] if usable and score is not None else None,
+        violations=score.violations if score is not None else {},
+        metrics=score.metrics if score is not None else {},
+        failure=f"{failure.kind}: {failure.message}" if failure is not None else "",
+    )
+
+
+def _searched(record: TrialRecord) -> Searched | None:
+    last = record.search
+    if last is None or last.state not in (State.COMPLETE, State.FAILED):
+        return None
+    score = last.score
+    usable = score is not None and score.measured
+    return Searched(
+        trial=record.number,
+        value=score.values[0] if usable and score is not None else None,
+        violations=score.violations if score is not None else {},
+        failed=last.state is State.FAILED,
+    )

@@ -1,0 +1,175 @@
+"""What a run is going to do, in a few lines, before anything is deployed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tuner.search.samplers import SAMPLERS, startup_trials
+from tuner.spec import Experiment
+from tuner.spec.metrics import METRICS
+from tuner.spec.workload import LoadPoint
+from tuner.trial.ports import ParamValue
+
+ABOVE = 5  # observations above a percentile that make it worth stating
+
+
+def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]) -> list[tuple[str, str]]:
+    """(title, text) pairs. `first` holds the first configurations that will be tried.
+
+    Where `search.parallel` is auto, only the cluster can tell; times are those of one trial at a time.
+    """
+    asked = experiment.search.parallel
+    parallel = 1 if asked == "auto" else asked
+    space, search, validation = experiment.space, experiment.search, experiment.validation
+    size = space.size()
+    kind = SAMPLERS[search.sampler]
+    sampler = f"{search.sampler}, learns from {kind.reads.value}"
+    lines = [
+        ("space", f"{_counted(size)} over {len(space.parameters)} parameters"),
+        ("trials", f"at most {_trials(experiment)}, parallel: {asked}; sampler {sampler}"),
+        ("baseline", f"trial 0: {shown(space.baseline) or 'the engine’s defaults'}"),
+        ("first", "; ".join(shown(p) for p in first) or "none"),
+        ("load", "; ".join(_point(p) for p in experiment.workload.points)),
+        (
+            "rounds",
+            f"{experiment.workload.rounds} of {experiment.workload.round_seconds:g} s"
+            f" after {experiment.workload.warmup_seconds:g} s of warm-up",
+        ),
+        ("stopping", stopping_text(experiment)),
+    ]
+    if kind.spread_first:
+        lines[1] = (
+            "trials",
+            f"{lines[1][1]}; the first {startup_trials(search.trials)} far apart, then the model",
+        )
+    if validation.enabled:
+        deployments = _validation_deployments(experiment)
+        lines.append(
+            (
+                "validation",
+                f"the best {validation.top} and the baseline, {validation.deployments} deployments each: "
+                f"{deployments} in paired blocks, {_share(experiment):.0%} of the rounds",
+            )
+        )
+    lines.append(("cost", _cost(experiment, parallel)))
+    lines += [("percentiles", text) for text in _percentiles(experiment)]
+    return lines
+
+
+def measuring_seconds(experiment: Experiment) -> float:
+    """Of one trial's warm-up and rounds."""
+    load = experiment.workload
+    return load.warmup_seconds + load.rounds * load.round_seconds * len(load.points)
+
+
+def shown(params: dict[str, ParamValue]) -> str:
+    """A configuration in one line."""
+    return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: "45 s", "4 min 10 s", "3.2 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds / 3600:.1f} h"
+
+
+def stopping_text(experiment: Experiment) -> str:
+    """When trials are stopped."""
+    asked = experiment.search.early_stop
+    texts = {
+        "hopeless": "hopeless (an SLO's interval more than 10 % beyond its limit)",
+        "asha": "asha (the best third go on after rounds 1, 3, 9, ...)",
+        "median": "median (worse than half of the others from round 2 on)",
+    }
+    if asked == "none":
+        return "none"
+    if len(experiment.objective) > 1:
+        return texts["hopeless"] + "; several objectives are not pruned"
+    if asked == "auto":
+        return f"{texts['hopeless']}; {texts['asha']}, where measuring outlasts deploying"
+    return texts[asked]
+
+
+def _counted(size: int | None) -> str:
+    return f"{size:,} configurations" if size is not None else "more configurations than can be counted"
+
+
+def _trials(experiment: Experiment) -> int:
+    size = experiment.space.size()
+    return experiment.search.trials if size is None else min(experiment.search.trials, size + 1)
+
+
+def _validation_deployments(experiment: Experiment) -> int:
+    v = experiment.validation
+    return (v.top + 1) * v.deployments if v.enabled else 0
+
+
+def _share(experiment: Experiment) -> float:
+    rounds = experiment.workload.rounds
+    validating = _validation_deployments(experiment) * (experiment.validation.rounds or rounds)
+    return validating / (validating + _trials(experiment) * rounds)
+
+
+def _cost(experiment: Experiment, parallel: int) -> str:
+    made = _trials(experiment) + _validation_deployments(experiment)
+    measured = made * measuring_seconds(experiment) / parallel
+    longest = measured + made * (experiment.deploy.ready_seconds + experiment.deploy.stop_seconds) / parallel
+    hours = experiment.search.budget.hours
+    text = f"measuring at most {duration(measured)}"
+    text += f"; with every deployment at its {experiment.deploy.ready_seconds:g} s limit {duration(longest)}"
+    if hours is not None:
+        text += f"; no new trial after {hours:g} h, validation's share kept back"
+    most = widest(experiment)
+    if most:
+        text += f"; at most {longest / 3600 * parallel * most:.1f} accelerator-hours"
+    return text
+
+
+def widest(experiment: Experiment) -> int:
+    """The most accelerators that one trial takes, judged by the grid where there is one."""
+    space = experiment.space
+    size = space.size()
+    if isinstance(experiment.deploy.accelerators, int):
+        return experiment.deploy.accelerators
+    if size is None or size > 20_000:
+        return max(space.accelerators(space.baseline), 1) if space.baseline else 1
+    return max((space.accelerators(p) for p in space.grid()), default=0)
+
+
+def _point(point: LoadPoint) -> str:
+    how = (
+        f"{point.concurrency} at a time"
+        if point.concurrency
+        else f"{point.request_rate:g}/s {point.arrivals}"
+    )
+    return f"{point.name} {point.scenario}, {how}"
+
+
+def _percentiles(experiment: Experiment) -> list[str]:
+    """A line for each percentile that is asked for: how many requests it needs, and whether they come."""
+    asked = [*experiment.slo, *(g.metric for g in experiment.objective)]
+    lines = []
+    for name in dict.fromkeys(asked):
+        quantile = METRICS[name.rpartition(".")[2]].quantile
+        if quantile is None:
+            continue
+        needed = math.ceil(ABOVE / (1 - quantile))
+        seconds = experiment.workload.rounds * experiment.workload.round_seconds
+        for point in experiment.workload.points:
+            if "." in name and name.partition(".")[0] != point.name:
+                continue
+            if point.request_rate is None:
+                lines.append(
+                    f"{name} needs {needed} requests a trial: {needed / seconds:.1f} per second; "
+                    "a slower configuration is judged on fewer"
+                )
+            elif point.request_rate * seconds < needed:
+                lines.append(
+                    f"{name} needs {needed} requests, {point.name} sends {point.request_rate * seconds:.0f}"
+                    ": the rounds are too short for it"
+                )
+    return list(dict.fromkeys(lines))

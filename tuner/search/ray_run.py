@@ -1,0 +1,135 @@
+"""Brings Ray up for a run and lets it run a desk's deployments."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tuner.deploy.pinning import available_cores, share_out
+from tuner.errors import WorldError
+from tuner.search.backends import ServingBackend
+from tuner.search.desk import Desk
+from tuner.search.interrupt import Interrupt
+from tuner.search.plan import widest
+from tuner.search.ray import cluster, slots
+from tuner.search.startup import Stopwatch
+from tuner.spec import Experiment
+from tuner.trial.ports import Slot
+
+_ACTORS_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # a deployment that waits longer for its place is spoken of
+
+
+class RayRun:
+    """A Ray that is up, with the slots' benchmark actors on their way.
+
+    Attributes:
+        parallel: how many trials run side by side.
+        cores: this machine's, before the session was kept off the engines'; None on an existing cluster.
+        machine: facts for people.
+
+    Raises:
+        WorldError: Ray cannot be reached or started, or a node lacks something.
+        UserError: no trial as wide as the experiment's can run on it.
+    """
+
+    def __init__(self, experiment: Experiment, *, address: str | None, tag: str, watch: Stopwatch) -> None:
+        self._experiment = experiment
+        self._watch = watch
+        deploy = experiment.deploy
+        cluster.start(address=address, serving_gpu=deploy.serving_gpu)
+        watch.mark("ray")
+        nodes = cluster.nodes()
+        if address is not None:
+            cluster.check_nodes(nodes)
+        most = widest(experiment)
+        cluster.check_accelerators(deploy.accelerator_resource, most)
+        self.parallel = parallel_for(experiment, nodes=len(nodes), accelerators=most)
+        ids = [n.node_id for n in nodes]
+        bound = deploy.backend == "local"
+        self._slots = slots.laid_out(self.parallel, ids, run=tag, bound=bound)
+        self.cores: tuple[int, ...] | None = None
+        if address is None and bound:
+            self.cores = available_cores()
+            cluster.settle_on(self._load_cores(self.cores) or self.cores)
+        self._actors = slots.start_actors(self._slots, ids, experiment.workload.model_dump(mode="json"))
+        self.machine = {
+            "Ray nodes": ", ".join(f"{n.host} ({n.cpus:g} CPU)" for n in nodes),
+            "cores here": str(os.cpu_count()),
+        }
+
+    def run(
+        self, desk: Desk, *, backend: ServingBackend, interrupt: Interrupt, waiting: Callable[[str], None]
+    ) -> None:
+        """Block until the desk is finished.
+
+        Args:
+            waiting: told what the run waits for; "" for nothing.
+
+        Raises:
+            TunerError: what made the desk give up, such as a full disk.
+            WorldError: the cluster has no room for the benchmark actors.
+        """
+        from tuner.search.ray.adapters import Link  # noqa: PLC0415  the actors' workers start meanwhile
+        from tuner.search.ray.driver import drive  # noqa: PLC0415
+
+        self._watch.mark("ray.tune")
+        if not slots.wait_for(self._actors, seconds=_ACTORS_SECONDS):
+            raise WorldError(
+                f"the Ray cluster has no room for {self.parallel} benchmark actors of 1 CPU beside 0.1 CPU"
+                " a trial; lower search.parallel or add CPUs"
+            )
+        self._watch.mark("workers")
+        link = Link(desk, slots.SlotPool(self._slots, alive=cluster.alive))
+        pending_since: dict[str, float] = {}
+        told: set[str] = set()
+
+        def tick(pending: list[str]) -> None:
+            for trial in desk.running if interrupt.asked else ():
+                if trial.name not in told:
+                    told.add(trial.name)
+                    self._actor(trial.slot).cancel.remote(trial.name)
+            waiting(self._waiting_line(pending, pending_since))
+
+        drive(
+            link,
+            backend=backend,
+            warmup_seconds=self._experiment.workload.warmup_seconds,
+            accelerator_resource=self._experiment.deploy.accelerator_resource,
+            tick=tick,
+        )
+        if link.error is not None:
+            raise link.error
+
+    def _actor(self, slot: Slot) -> Any:
+        return self._actors[self._slots.index(slot)]
+
+    def _load_cores(self, cores: tuple[int, ...]) -> tuple[int, ...]:
+        pinning = self._experiment.deploy.pinning
+        plain = pinning if isinstance(pinning, str) else pinning.model_dump()
+        return tuple(sorted({c for slot in self._slots for c in share_out(plain, slot, cores).load}))
+
+    def _waiting_line(self, pending: list[str], since: dict[str, float]) -> str:
+        now = time.monotonic()
+        for name in set(since) - set(pending):
+            del since[name]
+        late = [name for name in pending if now - since.setdefault(name, now) > _PATIENCE_SECONDS]
+        if not late:
+            return ""
+        resource = self._experiment.deploy.accelerator_resource
+        return (
+            f"{late[0]} waits for a place in the Ray cluster (0.1 CPU and its {resource}); "
+            f"free now: {cluster.free(resource)}"
+        )
+
+
+def parallel_for(experiment: Experiment, *, nodes: int, accelerators: int) -> int:
+    """`search.parallel`, where it is auto: as many as the accelerators hold, else one a node."""
+    asked = experiment.search.parallel
+    if asked != "auto":
+        return asked
+    if not accelerators:
+        return nodes
+    return max(1, int(cluster.total(experiment.deploy.accelerator_resource)) // accelerators)

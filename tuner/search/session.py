@@ -1,0 +1,220 @@
+"""One session of a run: from the experiment to the verdict, on Ray. Resumes what an earlier one left."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from tuner.errors import TunerError, UserError, WorldError
+from tuner.results.export import Serving, write_best
+from tuner.results.run_directory import RunDirectory
+from tuner.results.run_state import RunState, RunStatus
+from tuner.results.runs import find_unfinished, new_run_name
+from tuner.search.assembly import Assembly
+from tuner.search.backends import ServingBackend
+from tuner.search.conclusion import concluded
+from tuner.search.interrupt import Interrupt
+from tuner.search.progress import Progress
+from tuner.search.ray_run import RayRun
+from tuner.search.startup import Stopwatch
+from tuner.spec import Experiment
+from tuner.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the experiment.
+
+    Attributes:
+        runs: the directory of all runs.
+        new: start afresh although an unfinished run of the same experiment is there.
+        address: of an existing Ray cluster; None for one of this machine's own.
+    """
+
+    runs: Path
+    new: bool = False
+    address: str | None = None
+
+
+def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunState]:
+    """The run to work on, its lease held: the newest unfinished one of this experiment, or a new one.
+
+    Raises:
+        LeaseHeld: another driver works on it.
+        UserError, WorldError: the directory cannot be written.
+    """
+    now = time.time()
+    found = None if options.new else find_unfinished(options.runs, experiment.hash)
+    if found is not None:
+        found.acquire(now=now)
+        state = found.state()
+        state = replace(state, status=RunStatus.RUNNING, sessions=state.sessions + 1, ended=None)
+        found.write_state(state)
+        return found, state
+    search, validation = experiment.search, experiment.validation
+    state = RunState(
+        experiment=experiment.name,
+        experiment_hash=experiment.hash,
+        started=now,
+        goals=Assembly.goals_of(experiment),
+        slos=dict(experiment.slo),
+        parameters=tuple(experiment.parameters),
+        log_parameters=tuple(n for n, p in experiment.parameters.items() if getattr(p, "log", False)),
+        planned_trials=search.trials,
+        planned_blocks=validation.deployments if validation.enabled else 0,
+    )
+    name = new_run_name(experiment.name, now, options.runs)
+    made = RunDirectory.create(options.runs, name, experiment_yaml=experiment.resolved_yaml(), state=state)
+    made.acquire(now=now)
+    return made, state
+
+
+class Session:
+    """Works on one run until it is finished, interrupted or broken.
+
+    Raises:
+        LeaseHeld, UserError, WorldError: as `opened`.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        options: Options,
+        *,
+        backend: ServingBackend,
+        console: Console,
+        watch: Stopwatch,
+    ) -> None:
+        self.interrupted = False
+        self._experiment = experiment
+        self._options = options
+        self._backend = backend
+        self._console = console
+        self._watch = watch
+        self._started = time.monotonic()
+        self.run, self._state = opened(experiment, options)
+        self._before = self._state.spent_seconds.get("total", 0.0)
+
+    def work(self) -> Verdict:
+        """Search, validate, conclude and write everything down; the lease is given back in every case.
+
+        Raises:
+            UserError: the baseline does not deploy.
+            WorldError: Ray is not to be had, nothing can be deployed, or nothing can be written.
+        """
+        try:
+            assembly = self._measure()
+            self._raise_for(assembly)
+            return self._conclude(assembly)
+        finally:
+            self.run.release()
+
+    def _measure(self) -> Assembly:
+        """All deployments of the search and the validation; Ray and every engine are gone afterwards."""
+        from tuner.search.ray import cluster  # noqa: PLC0415  Ray is not needed before
+
+        try:
+            ray_run = RayRun(
+                self._experiment, address=self._options.address, tag=self.run.name, watch=self._watch
+            )
+            if isinstance(ray_run.cores, tuple):
+                self._backend = replace(self._backend, available=ray_run.cores)  # type: ignore[type-var]
+            assembly = Assembly.of(
+                self._experiment, self.run, parallel=ray_run.parallel, elapsed=self._elapsed
+            )
+            self._watch.mark("study")
+            self._greet(assembly)
+            progress = Progress(
+                self._console,
+                strategy=assembly.strategy,
+                columns=assembly.columns,
+                planned=assembly.planned,
+                parallel=ray_run.parallel,
+            )
+            assembly.watch(progress)
+            try:
+                with Interrupt(assembly.strategy) as interrupt, progress:
+                    ray_run.run(
+                        assembly.desk, backend=self._backend, interrupt=interrupt, waiting=progress.waiting
+                    )
+            finally:
+                self.interrupted = interrupt.asked
+                self._write_state(assembly, RunStatus.INTERRUPTED, machine=ray_run.machine)
+        finally:
+            cluster.stop()
+            self._backend.sweep(self.run.name)
+        return assembly
+
+    def _greet(self, assembly: Assembly) -> None:
+        """Say what an earlier session left."""
+        for name in self._backend.sweep(self.run.name):
+            self._say(f"removed {name}, left behind by a driver that died")
+        if self._state.sessions > 1:
+            ended = sum(r.ended for r in assembly.history.records.values())
+            self._say(f"goes on with {self.run.path}: {ended} ended trials are kept")
+
+    def _raise_for(self, assembly: Assembly) -> None:
+        broken, failure = assembly.desk.broken, assembly.strategy.baseline_failure
+        if broken is not None:
+            raise WorldError(f"the run was stopped: {broken.message}")
+        if failure is not None:
+            self._write_state(assembly, RunStatus.FINISHED)  # the same command starts afresh
+            raise UserError(
+                f"baseline: it does not deploy ({failure.kind}: {failure.message}); "
+                f"its log is in {self.run.path / 'logs'}"
+            )
+
+    def _conclude(self, assembly: Assembly) -> Verdict:
+        from tuner.results.report import write_report  # noqa: PLC0415  plotly costs a second
+
+        verdict = concluded(
+            assembly.history,
+            candidates=assembly.strategy.candidates(),
+            space=self._experiment.space,
+            goals=assembly.goals,
+            objective=assembly.objective,
+            interrupted=self.interrupted,
+            validated=self._experiment.validation.enabled,
+        )
+        status = RunStatus.INTERRUPTED if self.interrupted else RunStatus.FINISHED
+        self._state = replace(self._state, importance=assembly.study.importance())
+        self._write_state(assembly, status)
+        write_best(self.run, verdict, serving=self._serving(verdict, assembly))
+        write_report(self.run)
+        return verdict
+
+    def _serving(self, verdict: Verdict, assembly: Assembly) -> Serving | None:
+        if verdict.winner is None:
+            return None
+        trial = assembly.desk.by_hand(verdict.winner)
+        return Serving(command=tuple(shlex.split(self._backend.command(trial))))
+
+    def _write_state(
+        self, assembly: Assembly, status: RunStatus, *, machine: dict[str, str] | None = None
+    ) -> None:
+        first = assembly.desk.first_request
+        if first is not None and "first request" not in self._watch.parts:
+            self._watch.mark("first request", at=first)
+        self._state = replace(
+            self._state,
+            status=status,
+            ended=time.time(),
+            startup_seconds=dict(self._watch.parts),
+            spent_seconds={**assembly.spent(), "total": round(self._elapsed(), 2)},
+            machine=machine or self._state.machine,
+        )
+        try:
+            self.run.write_state(self._state)
+        except TunerError as error:
+            self._say(str(error))
+
+    def _elapsed(self) -> float:
+        """Seconds of the run, earlier sessions included."""
+        return self._before + time.monotonic() - self._started
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
