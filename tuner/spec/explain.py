@@ -22,7 +22,7 @@ _RIGHT = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
-    "string_type": "text",
+    "string_type": "text, in quotes",
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",

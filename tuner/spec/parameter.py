@@ -23,6 +23,7 @@ class Parameter(Section):
     """One tuned parameter. A parameter type is a subclass in a file of its own in `types/`."""
 
     KIND: ClassVar[str]  # what `type:` says
+    FORM: ClassVar[str]  # a definition of this type, for messages
 
     flag: Text | None = Field(
         default=None,

@@ -15,7 +15,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     definitions.pop("Parameter", None)
     for kind in TYPES.values():
-        definitions[kind.__name__] = _with_form(kind.model_json_schema(), kind.KIND)
+        definitions[kind.__name__] = kind.model_json_schema()
     properties = schema["properties"]
     parameter_forms = [{"$ref": f"#/$defs/{kind.__name__}"} for kind in TYPES.values()]
     properties["parameters"]["additionalProperties"] = {"anyOf": parameter_forms}
@@ -35,12 +35,6 @@ def json_schema() -> dict[str, Any]:
     schema["required"] = [k for k in schema["required"] if k != "name"]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Experiment"
-    return schema
-
-
-def _with_form(schema: dict[str, Any], kind: str) -> dict[str, Any]:
-    if kind == "bool":  # the others are told by their keys
-        schema["anyOf"] = [{"required": ["type"]}, {"required": ["values"]}]
     return schema
 
 

@@ -65,9 +65,8 @@ def test_one_line_says_what_where_and_what_would_be_right(case, read, tmp_path):
 def test_the_first_of_several_faults_is_told_with_their_number(read, tmp_path):
     with pytest.raises(SpecError) as caught:
         read(SOUND.replace("trials: 10", "trials: x").replace("low: 32", "low: y"))
-    assert str(caught.value) == (
-        f"{tmp_path / 'experiment.yaml'}:10: parameters.batch.low: got 'y'; would be right: a whole number (and 1 more)"
-    )
+    said = "parameters.batch.low: got 'y'; would be right: a whole number (and 1 more)"
+    assert str(caught.value) == f"{tmp_path / 'experiment.yaml'}:10: {said}"
 
 
 def test_faults_that_only_sections_together_show_are_counted_too(read):

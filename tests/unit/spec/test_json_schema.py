@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from typing import Any
 
 from tuner.spec import Experiment, json_schema
@@ -36,3 +38,12 @@ def test_the_short_forms_of_workload_are_allowed():
     single = schema["$defs"]["SinglePointWorkload"]["properties"]
     assert {"scenario", "concurrency", "rounds"} <= set(single)
     assert "points" not in single
+
+
+def test_the_reference_names_every_key_and_its_example_loads(read):
+    text = (Path(__file__).parents[3] / "docs" / "experiment.md").read_text()
+    schema = json_schema()
+    keys = {k for d in (schema, *schema["$defs"].values()) for k in d.get("properties", {})}
+    assert not {k for k in keys if not re.search(rf"\b{k}\b", text)}
+    example = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    assert read(example).space.size() > 100

@@ -10,8 +10,6 @@ from typing import Any
 from tuner.spec.faults import Fault, show, suggestion
 from tuner.spec.parameter import Parameter
 
-RIGHT = "{values: [...]}, {low: ..., high: ...} or {type: bool}"
-
 
 def _discover() -> Iterator[type[Parameter]]:
     for module_info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
@@ -26,6 +24,7 @@ def _discover() -> Iterator[type[Parameter]]:
 
 
 TYPES: dict[str, type[Parameter]] = {found.KIND: found for found in _discover()}
+RIGHT = "one of " + ", ".join(found.FORM for found in TYPES.values())
 
 
 def parse_parameter(given: Any) -> Any:

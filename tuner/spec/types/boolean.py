@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from tuner.spec.distribution import Categorical
 from tuner.spec.faults import Fault
@@ -18,6 +18,12 @@ class Boolean(Parameter):
     """False or true."""
 
     KIND: ClassVar[str] = "bool"
+    FORM: ClassVar[str] = "{type: bool}"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["type"]}, {"required": ["values"]}]
+        }  # `{}` alone is no switch
+    )
 
     type: Literal["bool"] = Field(default="bool", description="A switch.")
     values: tuple[Switch, ...] = Field(default=(False, True), description="Both, unless one is given alone.")

@@ -19,6 +19,7 @@ class Choice(Parameter):
     """One of `values`."""
 
     KIND: ClassVar[str] = "choice"
+    FORM: ClassVar[str] = "{values: [...]}"
 
     type: Literal["choice"] = Field(default="choice", description="Not needed: `values` says it.")
     values: tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...] = Field(

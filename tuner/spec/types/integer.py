@@ -19,6 +19,7 @@ class Integer(Parameter):
     """low, low + step, ..., high."""
 
     KIND: ClassVar[str] = "int"
+    FORM: ClassVar[str] = "{low: 1, high: 8}"
 
     type: Literal["int"] = Field(default="int", description="Not needed: whole low and high say it.")
     low: Whole = Field(description="Smallest value.", ge=-(2**53), le=2**53)

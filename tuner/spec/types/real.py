@@ -22,6 +22,7 @@ class Real(Parameter):
     """A number from low to high; with a step only low + i * step, exact in decimal."""
 
     KIND: ClassVar[str] = "float"
+    FORM: ClassVar[str] = "{low: 0.1, high: 0.9}"
 
     type: Literal["float"] = Field(
         default="float", description="Not needed where low, high or step has a point."
