@@ -16,8 +16,9 @@ from tuner.trial.histogram import Histogram
 
 OnProgress = Callable[[dict[str, Any]], None]
 
-# Ramp and drain end as soon as they have done their work, and after one window's length at the latest.
-LIMIT_IN_WINDOWS = 1.0
+# Ramp and drain end as soon as they have done their work, and after this share of the window at the latest.
+RAMP_LIMIT_IN_WINDOWS = 1.0
+DRAIN_LIMIT_IN_WINDOWS = 0.5
 SHORTEST_LIMIT_SECONDS = 1.0
 LONGEST_LIMIT_SECONDS = 30.0
 _TICK_SECONDS = 0.01  # of the lag's samples
@@ -44,9 +45,9 @@ class Passed:
     paused_streams: float = 0.0
 
 
-def limit_seconds(window_seconds: float) -> float:
+def limit_seconds(window_seconds: float, in_windows: float) -> float:
     """The longest that a ramp, or a drain, may take."""
-    return min(max(LIMIT_IN_WINDOWS * window_seconds, SHORTEST_LIMIT_SECONDS), LONGEST_LIMIT_SECONDS)
+    return min(max(in_windows * window_seconds, SHORTEST_LIMIT_SECONDS), LONGEST_LIMIT_SECONDS)
 
 
 async def pass_over(
@@ -65,15 +66,15 @@ async def pass_over(
     started = clock()
     try:
         traffic.start()
-        limit = limit_seconds(window_seconds)
-        await _wait_for(traffic.steady, seconds=limit)
+        await _wait_for(traffic.steady, seconds=limit_seconds(window_seconds, RAMP_LIMIT_IN_WINDOWS))
         meter.begin()
         opens = clock()
         traffic.open_window(opens)
         lag_ms = await _window(traffic, opens, opens + window_seconds, clock, on_progress)
         host = meter.end()
         closes = opens + window_seconds
-        await _drain(traffic, closes, closes + limit, clock)
+        limit = closes + limit_seconds(window_seconds, DRAIN_LIMIT_IN_WINDOWS)
+        await _drain(traffic, closes, limit, clock)
         ended = clock()
         paused = sum(overlap(p.start, p.end, opens, closes) for p in traffic.pauses)
         return Passed(

@@ -27,9 +27,10 @@ class HttpLoad:
     """Loads one endpoint after another, as `workload` says. Implements `tuner.trial.ports.Load`.
 
     It owns an event loop (uvloop's where there is one) that runs only inside its methods; call them from a
-    thread in which no other event loop runs, one at a time. What a round costs beyond its windows: a ramp
-    and a drain for each load point, each as long as the engine takes to give every stream a first token
-    and at most one window's length (tuner.load.round), and milliseconds to see the engine at rest again.
+    thread in which no other event loop runs, one at a time. What a round costs beyond its windows, for
+    each load point: a ramp until every stream has had a first token (at most one window's length), a drain
+    until every request of the window has (at most half of it; both at least a second), and milliseconds
+    to see the engine at rest again.
 
     Args:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).

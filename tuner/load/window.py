@@ -10,8 +10,9 @@ The window is [opens, closes). Ramp and drain lie outside it; load is the same i
 - One that contains the whole window counts too: nothing else speaks for it.
 - TPOT and E2E are those of requests that ended inside the window. Where none did, those in flight at its
   end speak for them as far as they got, so that a slow engine gives a large figure and not none.
-- The first request of a stream is cut short by intent: its tokens, TTFT and gaps count, its TPOT and E2E
-  do not.
+- The first request of a stream is cut short by intent: its tokens, TTFT and gaps count, its E2E does not,
+  its TPOT does from 8 gaps on.
+- E2E is biased low where requests last longer than half the window: the longest do not end inside it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tuner.trial.rounds import HISTOGRAMS
 
 SHORTEST_PART_SECONDS = 0.75
 FEWEST_PARTS = 5
+FEWEST_GAPS = 8  # of a shortened request, for its TPOT to be more than noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,10 @@ def _whole_requests(
             continue
         if x.ended is None or x.ended >= window.closes:
             unfinished.append(x)
-        elif x.ended >= window.opens and x.outcome == OK and not x.shortened:
+        elif x.ended >= window.opens and x.outcome == OK and x.shortened:
+            if len(x.output_times) > FEWEST_GAPS:
+                _add_tpot(tpot_ms, x, tokens_per_chunk)
+        elif x.ended >= window.opens and x.outcome == OK:
             last = x.output_times[-1] if x.output_times else x.ended
             e2e_ms.add(max(0.0, last - began) * 1e3)
             _add_tpot(tpot_ms, x, tokens_per_chunk)
