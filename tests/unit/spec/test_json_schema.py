@@ -2,6 +2,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tuner.spec import Experiment, json_schema
 from tuner.spec.types import TYPES
 
@@ -47,3 +49,15 @@ def test_the_reference_names_every_key_and_its_example_loads(read):
     assert not {k for k in keys if not re.search(rf"\b{k}\b", text)}
     example = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
     assert read(example).space.size() > 100
+
+
+def test_the_schema_takes_what_loads_and_refuses_a_typing_mistake(sections):
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.check_schema(json_schema())
+    text = "parameters: {a: {values: [1, 2]}, b: {low: 0.1, high: 0.9}, c: {type: bool, when: a > 1}}\n"
+    content = sections(text + "search: {parallel: 2}\n").resolved()
+    assert validator.is_valid(content)
+    assert validator.is_valid({**content, "workload": {"scenario": "D(1,2)", "concurrency": 4, "rounds": 2}})
+    assert not validator.is_valid({**content, "search": {"trails": 2}})
+    assert not validator.is_valid({**content, "parameters": {"a": {"vlaues": [1]}}})
