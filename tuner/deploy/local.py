@@ -24,6 +24,7 @@ from tuner.trial.ports import Cancel, Endpoint, Progress, TrialConfig
 _PORT_ATTEMPTS = 4
 _SWEEP_SECONDS = 5.0
 _GONE_SECONDS = 2.0  # beyond stop_seconds, for the kernel to end what was killed
+_EXIT_CODE_SECONDS = 1.0  # for the supervisor to tell how an engine ended
 _TAILS_KEPT = 200
 
 
@@ -89,7 +90,7 @@ class LocalBackend(LocalEngine):
                 BackendBroken also where the program, the model or the template is wrong on this machine.
         """
         present = self._deployments.get(trial.name)
-        if present and present.endpoint and present.engine.running:
+        if present and present.endpoint and present.engine.alive:
             return present.endpoint
         if present:
             self._take_down(present)
@@ -107,8 +108,11 @@ class LocalBackend(LocalEngine):
         found = self._deployments.get(name)
         if found is None or found.endpoint is None:
             return Failure(FailureClass.NODE_FAULT, f"{name} is not deployed here")
-        if found.engine.running:
+        if found.engine.alive:
             return None
+        deadline = self.now() + _EXIT_CODE_SECONDS
+        while found.engine.running and self.now() < deadline:
+            self.sleep(0.005)
         return diagnosis.died_under_load(found.engine.ended(self.now() - found.ready_at))
 
     def log_tail(self, name: str) -> str:

@@ -198,6 +198,11 @@ class SupervisedEngine:
         self.refresh()
         return supervised and self.exit_code is None and self.error is None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the kernel still has the process that it was; known before the supervisor tells."""
+        return self.running and supervisor.start_ticks(self.pid or 0) == self.start_ticks
+
     def ended(self, seconds: float) -> Ended:
         """What is known of its end, after it ran for `seconds`."""
         self.refresh()

@@ -8,7 +8,9 @@ from tuner.deploy.embedded.model import ModelSettings, main, make_model
 from tuner.deploy.embedded.vocabulary import END, make_vocabulary
 from tuner.errors import UserError, WorldError
 
-SMALL = ModelSettings(hidden_size=64, layers=1, heads=2, kv_heads=1, feed_forward=64, vocabulary=300, context=128)
+SMALL = ModelSettings(
+    hidden_size=64, layers=1, heads=2, kv_heads=1, feed_forward=64, vocabulary=300, context=128
+)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,18 @@ def test_both_kinds_of_weights_can_be_read_back(tmp_path):
 
     for weights in ("q8_0", "f16"):
         out = tmp_path / f"{weights}.gguf"
-        shape = ["--hidden-size", "64", "--layers", "1", "--heads", "2", "--kv-heads", "2", "--feed-forward", "64"]
+        shape = [
+            "--hidden-size",
+            "64",
+            "--layers",
+            "1",
+            "--heads",
+            "2",
+            "--kv-heads",
+            "2",
+            "--feed-forward",
+            "64",
+        ]
         assert main([*shape, "--vocabulary", "300", "--weights", weights, "--out", str(out)]) == 0
         tensors = {t.name: t for t in GGUFReader(out).tensors}
         assert tensors["token_embd.weight"].tensor_type.name == weights.upper()
