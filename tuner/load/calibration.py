@@ -9,7 +9,7 @@ from tuner.load.prompts import PromptText
 
 Count = Callable[[str], Awaitable[int | None]]  # tokens of a prompt as the server counts; None: it does not
 
-_PROBE_WORDS = 8  # made of orders, not of free choice: the same words in every prompt of that length
+_PROBE_WORDS = 12  # made of orders, not of free choice: the same words in every prompt of that length
 _PROBE_TRIMS = 8
 _MOST_CORRECTIONS = 3
 

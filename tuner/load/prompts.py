@@ -21,7 +21,7 @@ now any only its they over good home year here
 WORDS = tuple(_LIST.split())
 TRIM = " a"  # the shortest word there is: makes up for what whole words leave
 _SHUFFLED_WORDS = 32
-_FREE_CHOICE_WORDS = 6  # up to here orders are too few to differ: words are drawn at will
+_FREE_CHOICE_WORDS = 10  # up to here orders are too few to differ: words are drawn at will
 
 
 class PromptText:

@@ -122,13 +122,11 @@ class ScriptedServer:
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        fields = dict(
-            line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line
-        )
+        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         body = await reader.readexactly(int(fields.get("Content-Length", 0)))
         path = head.split(" ")[1]
         if path == "/metrics":
-            page = f"vllm:num_requests_running{{model=\"m\"}} {self.seen.in_flight}\n" if self._metrics else ""
+            page = f'vllm:num_requests_running{{model="m"}} {self.seen.in_flight}\n' if self._metrics else ""
             return self._plain(writer, 200 if self._metrics else 404, page)
         if path == "/tokenize":
             tokens = self._count(json.loads(body)["prompt"])

@@ -34,9 +34,7 @@ usages = st.none() | st.tuples(st.integers(1, 9999), st.integers(1, 9999))
 def carries_output(event: dict[str, Any]) -> bool:
     for choice in event["choices"]:
         delta = choice.get("delta", {})
-        if choice.get("text") or any(
-            delta.get(k) for k in ("content", "reasoning_content", "tool_calls")
-        ):
+        if choice.get("text") or any(delta.get(k) for k in ("content", "reasoning_content", "tool_calls")):
             return True
     return False
 
@@ -91,6 +89,7 @@ def split_up(raw: bytes, rng: random.Random) -> list[bytes]:
     seed=st.integers(0, 10_000),
 )
 def test_any_split_of_any_stream_is_read_as_a_full_parser_reads_it(
+    *,
     events: list[dict[str, Any]],
     usage: tuple[int, int] | None,
     line_break: str,
