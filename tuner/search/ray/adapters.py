@@ -34,6 +34,10 @@ class Link:
         self.keys: dict[str, Key] = {}
         self.names: dict[str, str] = {}
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Tune pickles its searcher and scheduler for a restore that is not used: nothing goes along."""
+        return type(None), ()
+
     def begin(self, trial_id: str) -> dict[str, Any] | None:
         """The config of the next deployment; None where there is no slot or nothing to do now."""
         slot = self.slots.take()

@@ -20,6 +20,10 @@ class _Tick(Callback):  # type: ignore[misc]
         self._tick = tick
         self._link = link
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks for a restore that is not used: nothing goes along."""
+        return {}
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         names = self._link.names
         self._tick([names[t.trial_id] for t in trials if t.status == "PENDING" and t.trial_id in names])

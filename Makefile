@@ -1,0 +1,48 @@
+# quickstart and test are all that a new user needs; the rest is for those who work on it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test unit engine slow lint types format schema clean bench-start
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make quickstart   from nothing to a proven winner on the embedded engine, about five minutes"
+	@echo "make test         lint, types, unit tests and tests on the real engine"
+	@echo "make slow         kills, many nodes, the wheel: many minutes"
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+quickstart: $(INSTALLED)
+	$(BIN)/python -m tuner.search search_spaces/quickstart.yaml
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unit: $(INSTALLED)
+	$(BIN)/pytest tests/unit tests/conformance
+
+engine: $(INSTALLED)
+	$(BIN)/pytest tests/engine
+
+test: lint types unit engine
+
+slow: $(INSTALLED)
+	$(BIN)/pytest tests/slow
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
