@@ -37,7 +37,8 @@ class RunState:
         planned_trials: the search's trials, the baseline among them; None for no bound.
         planned_blocks: of the validation; 0 for none.
         startup_seconds: from the command to the first request, by part.
-        spent_seconds: of the whole run, by part.
+        elapsed_seconds: wall time of all sessions together.
+        spent_seconds: of all deployments, by part; trials that ran side by side count each for itself.
         importance: parameter -> share of the objective's variance; empty until it is computed.
         machine: facts about the machine or cluster, for people.
         warnings: lines that the plan gave.
@@ -56,6 +57,7 @@ class RunState:
     planned_trials: int | None = None
     planned_blocks: int = 0
     startup_seconds: dict[str, float] = field(default_factory=dict)
+    elapsed_seconds: float = 0.0
     spent_seconds: dict[str, float] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)

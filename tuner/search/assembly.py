@@ -20,6 +20,7 @@ from tuner.search.study import StudyMirror, quiet
 from tuner.spec import Experiment
 from tuner.trial.objective import Goal, MergedObjective
 
+BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
 ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # before one was seen; elsewhere a deployment takes minutes
 _MINUTES = 180.0
 
@@ -106,7 +107,7 @@ class Assembly:
         self._watchers.append(watcher)
 
     def spent(self) -> dict[str, float]:
-        """Seconds of all deployments by part, and how many there were."""
+        """Seconds of all deployments by part."""
         total: dict[str, float] = defaultdict(float)
         for deployment in self.history.deployments():
             known = 0.0
@@ -114,7 +115,7 @@ class Assembly:
                 if part != "total":
                     total[part] += seconds
                     known += seconds
-            total["beyond its parts"] += max(0.0, deployment.seconds - known)
+            total[BEYOND] += max(0.0, deployment.seconds - known)
         return {part: round(seconds, 2) for part, seconds in total.items()}
 
 

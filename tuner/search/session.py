@@ -97,7 +97,7 @@ class Session:
         self._watch = watch
         self._started = time.monotonic()
         self.run, self._state = opened(experiment, options)
-        self._before = self._state.spent_seconds.get("total", 0.0)
+        self._before = self._state.elapsed_seconds
 
     def work(self) -> Verdict:
         """Search, validate, conclude and write everything down; the lease is given back in every case.
@@ -204,7 +204,8 @@ class Session:
             status=status,
             ended=time.time(),
             startup_seconds=dict(self._watch.parts),
-            spent_seconds={**assembly.spent(), "total": round(self._elapsed(), 2)},
+            elapsed_seconds=round(self._elapsed(), 2),
+            spent_seconds=assembly.spent(),
             machine=machine or self._state.machine,
         )
         try:
