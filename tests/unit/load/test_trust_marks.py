@@ -1,0 +1,113 @@
+"""When a window is marked, and that each mark says why."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tuner.load.host_usage import HostMeter, HostUsage, serving_pid
+from tuner.load.trust import Asked, is_steady, judge, queue_grows
+from tuner.load.window import Account
+from tuner.trial.rounds import Trust
+
+CLOSED, OPEN = Asked(16, None), Asked(None, 10.0)
+
+
+def judged(
+    made: Account | None = None, asked: Asked = CLOSED, host: HostUsage | None = None, **given: Any
+) -> Trust:
+    made = made or Account(mean_in_flight=16.0, requests=40, parts=(100.0,) * 5)
+    fields = {"lag_ms": [1.0] * 100, "window_seconds": 5.0, "paused_streams": 0.0, **given}
+    return judge(made, asked, host or HostUsage(), **fields)
+
+
+def test_a_clean_window_has_no_mark_and_no_reason() -> None:
+    trust = judged()
+    assert trust.usable and not trust.dirty and trust.steady and not trust.over_saturated
+    assert (trust.reasons, trust.waves, trust.achieved, trust.asked) == ((), 2.5, 16.0, 16.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "lag"),
+    [(HostUsage(), [1.0] * 98 + [30.0] * 2), (HostUsage(client_cpu_share=0.6), [1.0] * 100)],
+)
+def test_a_late_or_busy_client_is_client_bound(host: HostUsage, lag: list[float]) -> None:
+    trust = judged(host=host, lag_ms=lag)
+    assert trust.client_bound and not trust.usable
+    assert "client-bound" in trust.reasons[0]
+
+
+def test_one_late_sample_in_a_hundred_is_not_client_bound() -> None:
+    assert not judged(lag_ms=[1.0] * 99 + [30.0]).client_bound
+
+
+@pytest.mark.parametrize(("in_flight", "invalid"), [(15.3, False), (15.1, True), (16.9, True)])
+def test_concurrency_more_than_5_percent_off_is_invalid(in_flight: float, invalid: bool) -> None:
+    trust = judged(Account(mean_in_flight=in_flight))
+    assert trust.invalid is invalid and trust.usable is not invalid
+
+
+def test_streams_that_pause_after_failures_do_not_make_a_window_invalid() -> None:
+    made = Account(mean_in_flight=6.0, errors={"http_500": 30}, details={"http_500": "broken"})
+    trust = judged(made, paused_streams=10.0)
+    assert not trust.invalid and trust.achieved == 6.0
+    assert trust.reasons == ("30 requests failed, http_500: broken",)
+
+
+def test_an_open_loop_is_held_against_its_schedule() -> None:
+    assert not judged(Account(sent=41, scheduled=41), OPEN).invalid
+    trust = judged(Account(sent=38, scheduled=41), OPEN)
+    assert trust.invalid and trust.achieved == pytest.approx(7.6)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [HostUsage(foreign_cpu_cores=0.3), HostUsage(steal_share=0.06), HostUsage(throttled_share=0.06)],
+)
+def test_a_machine_that_others_use_is_dirty_and_counts(host: HostUsage) -> None:
+    trust = judged(host=host)
+    assert trust.dirty and trust.usable
+    assert trust.reasons[0].startswith("dirty: ")
+
+
+def test_a_trend_beyond_the_scatter_is_not_steady() -> None:
+    assert not is_steady([100, 90, 80, 72, 61])
+    assert is_steady([100, 60, 110, 80, 95])
+    assert is_steady([100, 99.9, 99.8, 99.7, 99.6])  # sure, and too small to matter
+    assert is_steady([0, 0, 0, 0, 0])
+
+
+def test_noise_is_rarely_called_a_trend() -> None:
+    rng = random.Random(5)
+    called = sum(not is_steady([rng.gauss(100, 20) for _ in range(10)]) for _ in range(400))
+    assert called <= 0.08 * 400
+
+
+def test_a_growing_queue_is_over_saturated_and_a_steady_one_is_not() -> None:
+    assert queue_grows([5, 15, 25, 35, 45], arrivals=100)
+    assert not queue_grows([9, 12, 8, 11, 12], arrivals=100)
+    assert not queue_grows([0, 0, 1, 1, 1], arrivals=3)
+    grown = Account(sent=100, scheduled=100, in_flight=(5, 15, 25, 35, 45))
+    assert judged(grown, OPEN).over_saturated
+    assert not judged(grown, CLOSED).over_saturated
+
+
+def test_answers_that_end_early_are_told() -> None:
+    made = Account(mean_in_flight=16.0, asked_output=640, given_output=100)
+    assert "16% of the output" in judged(made).reasons[0]
+
+
+def test_the_serving_pid_is_read_from_the_endpoint() -> None:
+    assert serving_pid("pid 4711 started 163.2") == 4711
+    assert serving_pid("pod 3f2 restarts 0") is None
+
+
+def test_the_host_meter_tells_this_process_from_others() -> None:
+    meter = HostMeter(None)
+    meter.begin()
+    spent = sum(k * k for k in range(1_500_000))
+    usage = meter.end()
+    assert spent and usage.client_cpu_share > 0.3
+    assert usage.foreign_cpu_cores >= 0 and 0 <= usage.steal_share <= 1
