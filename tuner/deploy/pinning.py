@@ -8,7 +8,7 @@ compared.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from tuner.errors import UserError
 from tuner.trial.ports import Slot
 
 Pinning = Literal["auto", "none"] | Mapping[str, Sequence[int]]
+_AT_START = frozenset(os.sched_getaffinity(0))  # before a load in this same process pins it
 _CORES_PER_LOAD = 4  # beyond this many cores a load, a further one gets a core of its own
 
 
@@ -66,8 +67,10 @@ def _named(pinning: Mapping[str, Sequence[int]], available: Sequence[int]) -> Co
     return found
 
 
-def available_cores(topology: Path = Path("/sys/devices/system/cpu")) -> tuple[int, ...]:
-    """The cores this process may use, threads of one core next to each other, and cores of one socket."""
+def available_cores(
+    topology: Path = Path("/sys/devices/system/cpu"), cores: Collection[int] = _AT_START
+) -> tuple[int, ...]:
+    """The cores this process started with; threads of one core, then cores of one socket, are neighbours."""
 
     def place(cpu: int) -> tuple[int, int, int]:
         folder = topology / f"cpu{cpu}" / "topology"
@@ -80,4 +83,4 @@ def available_cores(topology: Path = Path("/sys/devices/system/cpu")) -> tuple[i
         except (OSError, ValueError):
             return 0, cpu, cpu
 
-    return tuple(sorted(os.sched_getaffinity(0), key=place))
+    return tuple(sorted(cores, key=place))

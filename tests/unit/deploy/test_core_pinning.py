@@ -55,14 +55,22 @@ def test_cores_that_are_not_there_are_one_line(pinning, says):
         share_out(pinning, Slot(), range(2))
 
 
-def test_threads_of_a_core_stand_next_to_each_other(tmp_path, monkeypatch):
+def test_threads_of_a_core_stand_next_to_each_other(tmp_path):
     for cpu in range(8):  # as Linux numbers them: the second threads of 0..3 are 4..7; two sockets
         folder = tmp_path / f"cpu{cpu}" / "topology"
         folder.mkdir(parents=True)
         (folder / "physical_package_id").write_text(f"{cpu % 2}\n")
         (folder / "core_id").write_text(f"{cpu % 4}\n")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)) - {6})
-    assert available_cores(tmp_path) == (0, 4, 2, 1, 5, 3, 7)
+    assert available_cores(tmp_path, set(range(8)) - {6}) == (0, 4, 2, 1, 5, 3, 7)
+
+
+def test_a_load_that_pins_this_process_does_not_shrink_what_engines_may_use():
+    before, own = available_cores(), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(own)})
+    try:
+        assert available_cores() == before
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def test_a_machine_that_tells_no_topology_is_taken_in_order(tmp_path):
