@@ -41,6 +41,7 @@ class Seen:
     """What the server saw."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     connections: int = 0
     in_flight: int = 0
@@ -135,6 +136,7 @@ class ScriptedServer:
         request = json.loads(body)
         script = self.script(len(self.seen.requests), request)
         self.seen.requests.append(request)
+        self.seen.times.append(self._loop.time())
         self.seen.authorizations.append(fields.get("Authorization", ""))
         self.seen.in_flight += 1
         self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
