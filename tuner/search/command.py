@@ -15,7 +15,7 @@ from tuner.errors import TunerError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tuner.search.backends import ServingBackend
+    from tuner.deploy.backends import ServingBackend
     from tuner.search.startup import Stopwatch
     from tuner.spec import Experiment
 
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m tuner
 def _search(given: argparse.Namespace) -> int:
     from rich.console import Console  # noqa: PLC0415  --help answers at once
 
-    from tuner.search.backends import backend_for, baseline_trial  # noqa: PLC0415
+    from tuner.deploy.backends import backend_for, baseline_trial  # noqa: PLC0415
     from tuner.search.startup import Stopwatch  # noqa: PLC0415
     from tuner.spec import load_experiment, refuse_unbuilt  # noqa: PLC0415
     from tuner.spec.shipped import search_space  # noqa: PLC0415

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tuner.search.samplers import SAMPLERS, startup_trials
+from tuner.search.stopping import described
 from tuner.spec import Experiment
 from tuner.spec.metrics import METRICS
 from tuner.spec.workload import LoadPoint
@@ -80,18 +81,13 @@ def duration(seconds: float) -> str:
 def stopping_text(experiment: Experiment) -> str:
     """When trials are stopped."""
     asked = experiment.search.early_stop
-    texts = {
-        "hopeless": "hopeless (an SLO's interval more than 10 % beyond its limit)",
-        "asha": "asha (the best third go on after rounds 1, 3, 9, ...)",
-        "median": "median (worse than half of the others from round 2 on)",
-    }
     if asked == "none":
         return "none"
     if len(experiment.objective) > 1:
-        return texts["hopeless"] + "; several objectives are not pruned"
+        return f"{described('hopeless')}; several objectives are not pruned"
     if asked == "auto":
-        return f"{texts['hopeless']}; {texts['asha']}, where measuring outlasts deploying"
-    return texts[asked]
+        return f"{described('hopeless')}; {described('asha')}, where measuring outlasts deploying"
+    return described(asked)
 
 
 def _counted(size: int | None) -> str:

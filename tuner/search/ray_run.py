@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tuner.deploy.backends import ServingBackend
 from tuner.deploy.pinning import available_cores, share_out
 from tuner.errors import WorldError
-from tuner.search.backends import ServingBackend
 from tuner.search.desk import Desk
 from tuner.search.interrupt import Interrupt
 from tuner.search.plan import widest

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tuner.deploy.backends import ServingBackend
 from tuner.errors import TunerError, UserError, WorldError
 from tuner.results.export import Serving, write_best
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunState, RunStatus
 from tuner.results.runs import find_unfinished, new_run_name
 from tuner.search.assembly import Assembly
-from tuner.search.backends import ServingBackend
 from tuner.search.conclusion import concluded
 from tuner.search.interrupt import Interrupt
 from tuner.search.progress import Progress

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tuner.spec.faults import Fault, show
+from tuner.spec.plugins import modules_in
 from tuner.spec.section import Number, Section, Text, Whole
 
 Core = Annotated[Whole, Field(ge=0)]
@@ -16,6 +18,7 @@ _LOCAL = {
     "ready_seconds": 120.0,
 }
 _CLUSTER = {"accelerators": 1, "accelerator_resource": "serving_gpu", "ready_seconds": 900.0}
+BACKENDS = (*modules_in("deploy/backends"), "ome", "kubernetes")  # the last two are not built yet
 
 
 class Pinning(Section):
@@ -28,7 +31,9 @@ class Pinning(Section):
 class Deploy(Section):
     """Defaults depend on the backend; a loaded experiment has them filled in."""
 
-    backend: Literal["local", "ome", "kubernetes"] = Field(default="local", description="What deploys.")
+    backend: Text = Field(
+        default="local", description="What deploys.", json_schema_extra={"enum": list(BACKENDS)}
+    )
     template: Text | None = Field(
         default=None, description="Jinja template: a path, or the name of a shipped one."
     )
@@ -63,3 +68,10 @@ class Deploy(Section):
             return given
         defaults = _LOCAL if given.get("backend", "local") == "local" else _CLUSTER
         return {**defaults, **given}
+
+    @field_validator("backend")
+    @classmethod
+    def _known(cls, backend: str) -> str:
+        if backend not in BACKENDS:
+            raise Fault(got=show(backend), right=f"one of {', '.join(BACKENDS)}")
+        return backend

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tuner.spec.faults import Fault
+from tuner.spec.faults import Fault, show
+from tuner.spec.plugins import modules_in
 from tuner.spec.section import Number, Section, Switch, Text, Whole
 
 Positive = Annotated[Whole, Field(ge=1)]
+EARLY_STOPS = ("auto", "none", *modules_in("search/stopping"))
 
 
 class Goal(Section):
@@ -55,14 +57,23 @@ class Search(Section):
     )
     trials: Positive = Field(default=40, description="At most so many, the baseline included.")
     parallel: Positive | Literal["auto"] = Field(default="auto", description="Trials side by side.")
-    early_stop: Literal["auto", "none", "hopeless", "asha", "median"] = Field(
-        default="auto", description="auto: hopeless always, asha where measuring outlasts deploying."
+    early_stop: Text = Field(
+        default="auto",
+        description="auto: hopeless always, asha where measuring outlasts deploying.",
+        json_schema_extra={"enum": list(EARLY_STOPS)},
     )
     seed: Whole = Field(default=0, ge=0)
     budget: Budget = Field(default_factory=Budget)
     storage: Text | None = Field(
         default=None, description="Optuna URL of the study; none: a file in the run directory."
     )
+
+    @field_validator("early_stop")
+    @classmethod
+    def _rule(cls, rule: str) -> str:
+        if rule not in EARLY_STOPS:
+            raise Fault(got=show(rule), right=f"one of {', '.join(EARLY_STOPS)}")
+        return rule
 
 
 class Validation(Section):

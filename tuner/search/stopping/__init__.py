@@ -1,12 +1,12 @@
 """Rules that end a trial before its last round. A new rule is one module here.
 
-A module offers `RULE_NAME` and `make_rule() -> StoppingRule`; it is found by its presence.
+A module offers `make_rule() -> StoppingRule` and `DESCRIPTION`, a few words for the plan; its name is what
+`search.early_stop` says.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,9 +25,9 @@ class StoppingRule(Protocol):
         ...
 
 
-def names() -> list[str]:
-    """The rules that exist."""
-    return sorted(info.name for info in pkgutil.iter_modules(__path__))
+def described(name: str) -> str:
+    """The rule in a few words, its name first."""
+    return f"{name} ({importlib.import_module(f'{__name__}.{name}').DESCRIPTION})"
 
 
 def rules_for(early_stop: str, *, measuring_seconds: float, deploying_seconds: float) -> list[StoppingRule]:

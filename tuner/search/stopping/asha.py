@@ -13,6 +13,8 @@ from tuner.search.history import Deployment, History
 from tuner.search.stopping import StoppingRule
 from tuner.trial.ports import Phase, Score
 
+DESCRIPTION = "after rounds 1, 3, 9, ... only the best third go on"
+
 
 @dataclass(frozen=True, slots=True)
 class Asha:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tuner.search.history import Deployment, History
 from tuner.search.stopping import StoppingRule
 
+DESCRIPTION = "an SLO's interval lies more than 10 % beyond its limit"
+
 
 @dataclass(frozen=True, slots=True)
 class Hopeless:

@@ -12,6 +12,8 @@ from tuner.search.history import Deployment, History
 from tuner.search.stopping import StoppingRule
 from tuner.trial.ports import Phase
 
+DESCRIPTION = "worse than half of the others, from round 2 on"
+
 
 @dataclass(frozen=True, slots=True)
 class Median:
