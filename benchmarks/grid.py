@@ -27,10 +27,10 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from tuner.deploy.backends import backend_for
 from tuner.deploy.pinning import available_cores
 from tuner.load import HttpLoad
 from tuner.search.assembly import Assembly
-from tuner.search.backends import backend_for
 from tuner.spec import Experiment, load_experiment
 from tuner.trial.life import TrialLife
 from tuner.trial.objective import MergedObjective

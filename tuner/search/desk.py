@@ -82,7 +82,7 @@ class Desk:
     ) -> None:
         self.strategy = strategy
         self.broken: Failure | None = None
-        self.first_request: float | None = None
+        self.first_step: Step | None = None  # the first that sent a request
         self._run = run
         self._space = space
         self._store = store
@@ -141,8 +141,8 @@ class Desk:
         """Take one round in; True when the trial is to end."""
         entry = self._open[key]
         entry.last = step
-        if self.first_request is None:
-            self.first_request = step.first_request
+        if self.first_step is None and step.first_request is not None:
+            self.first_step = step
         measured = step.round
         if measured is None or measured.number in entry.rounds:
             return entry.stopping is not None

@@ -20,7 +20,7 @@ from tuner.search.conclusion import concluded
 from tuner.search.interrupt import Interrupt
 from tuner.search.progress import Progress
 from tuner.search.ray_run import RayRun
-from tuner.search.startup import Stopwatch
+from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
 from tuner.spec import Experiment
 from tuner.verdict import Verdict
 
@@ -196,9 +196,10 @@ class Session:
     def _write_state(
         self, assembly: Assembly, status: RunStatus, *, machine: dict[str, str] | None = None
     ) -> None:
-        first = assembly.desk.first_request
-        if first is not None and "first request" not in self._watch.parts:
-            self._watch.mark("first request", at=first)
+        first = assembly.desk.first_step
+        if first is not None and FIRST_REQUEST not in self._watch.parts:
+            self._watch.mark(TRIAL_ACTOR, at=first.begun)
+            self._watch.mark(FIRST_REQUEST, at=first.first_request)
         self._state = replace(
             self._state,
             status=status,

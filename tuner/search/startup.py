@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import psutil
 
-RAYS = ("ray", "ray.tune", "workers")  # parts that are Ray's own
+TRIAL_ACTOR = "trial actor"  # Tune's loop and the first trial's process
+FIRST_REQUEST = "first deployment"
+RAYS = ("ray", "ray.tune", "workers", TRIAL_ACTOR)  # parts that are Ray's own
 
 
 class Stopwatch:

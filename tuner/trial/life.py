@@ -30,7 +30,15 @@ from tuner.trial.rounds import PointResult, RoundResult
 PROBE_SECONDS = 10.0
 RELEASE_SECONDS = 120.0  # a slot whose last engine is not gone by then is broken
 _POLL_SECONDS = 0.02
-_PLAIN = ("stops_run", "times", "node", "engine_version", "cold", "first_request")  # JSON as they are
+_PLAIN = (
+    "stops_run",
+    "times",
+    "node",
+    "engine_version",
+    "cold",
+    "begun",
+    "first_request",
+)  # JSON as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Step:
         failure: why, where it ended without a measurement.
         stops_run: True where no trial can be deployed at all.
         times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds.
+        begun: Unix time at which the trial's actor took it up.
         first_request: Unix time at which the first request of the deployment was sent; None before.
     """
 
@@ -54,6 +63,7 @@ class Step:
     node: str = ""
     engine_version: str = ""
     cold: bool | None = None
+    begun: float = 0.0
     first_request: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +126,7 @@ class TrialLife:
         self._cancel = cancel
         self._previous = previous
         self._endpoint: Endpoint | None = None
+        self._begun = now()
         self._first_request: float | None = None
         self._done = 0
         self._times: dict[str, float] = {}
@@ -223,6 +234,7 @@ class TrialLife:
             node=endpoint.node if endpoint else "",
             engine_version=endpoint.engine_version if endpoint else "",
             cold=endpoint.cold if endpoint else None,
+            begun=self._begun,
             first_request=self._first_request,
         )
 
