@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tuner.results.run_directory import RunDirectory
 from tuner.search.budget import Limits
 from tuner.search.desk import Desk, Watcher
-from tuner.search.history import History
+from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
 from tuner.search.plan import measuring_seconds
 from tuner.search.proposer import OptunaProposer, plain_distributions
@@ -19,6 +19,7 @@ from tuner.search.strategy import Settings, Strategy
 from tuner.search.study import StudyMirror, quiet
 from tuner.spec import Experiment
 from tuner.trial.objective import Goal, MergedObjective
+from tuner.trial.ports import ParamValue
 
 BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
 ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # before one was seen; elsewhere a deployment takes minutes
@@ -134,6 +135,24 @@ def proposer_of(experiment: Experiment, history: History) -> OptunaProposer:
         startup=startup_trials(experiment.search.trials),
         history=history,
     )
+
+
+def first_points(experiment: Experiment, count: int) -> list[dict[str, ParamValue]]:
+    """The first configurations that a run will try after the baseline, as long as it has learned nothing.
+
+    Raises:
+        UserError: as `proposer_of`.
+    """
+    history = History(())
+    proposer = proposer_of(experiment, history)
+    history.add(TrialRecord(0, experiment.space.baseline))
+    proposer.recall(history.records[0])
+    while len(history.records) <= count:
+        params = proposer.propose(history.next_number())
+        if params is None:
+            break
+        history.add(TrialRecord(history.next_number(), params))
+    return [r.params for r in history.records.values()][1:]
 
 
 def settings_of(experiment: Experiment, parallel: int) -> Settings:

@@ -104,16 +104,13 @@ def _search(given: argparse.Namespace) -> int:
 
 
 def _print_plan(experiment: Experiment, console: Console) -> None:
-    from tuner.search.assembly import proposer_of  # noqa: PLC0415
-    from tuner.search.history import History  # noqa: PLC0415
+    from tuner.search.assembly import first_points  # noqa: PLC0415
     from tuner.search.plan import plan_lines  # noqa: PLC0415
     from tuner.search.study import quiet  # noqa: PLC0415
 
     quiet()
-    proposer = proposer_of(experiment, History(()))
-    first = [p for p in (proposer.propose(n) for n in range(1, 4)) if p is not None]
     console.print(f"[bold]plan[/bold] {experiment.name} ({experiment.hash})", highlight=False)
-    for title, text in plan_lines(experiment, first=first):
+    for title, text in plan_lines(experiment, first=first_points(experiment, 3)):
         console.print(f"  {title:<12}{text}", highlight=False, markup=False, soft_wrap=True)
 
 
