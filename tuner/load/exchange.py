@@ -26,8 +26,8 @@ class Exchange:
 
     Attributes:
         intended: when it should have been sent (open loop); None where it is sent when its stream is free.
-        asked_tokens: (input, output) that the scenario asked for.
-        shortened: its output is a remainder, to spread the streams; no measure of a whole request.
+        asked_tokens: (input, output) that the scenario asks for.
+        shortened: it asked for less, as a request met on its way, to spread the streams.
         sent: when its last byte was handed to the socket; None until then.
         output_times: when each chunk of output arrived.
         ended: when its outcome was known; None while it is in flight or was abandoned.

@@ -36,11 +36,16 @@ class RequestMaker:
         self._prefix = prefix
 
     def make(
-        self, name: str, tokens: tuple[int, int], *, shortened: bool = False, intended: float | None = None
+        self, name: str, tokens: tuple[int, int], *, left: int | None = None, intended: float | None = None
     ) -> tuple[Exchange, bytes]:
-        """The request named `name` of (input, output) `tokens`, and the record of it."""
+        """The request named `name` of (input, output) `tokens`, and the record of it.
+
+        Args:
+            left: ask for only so much of the output: a request met on its way.
+            intended: when it is to be sent (open loop).
+        """
         words, trims = self._lengths.words(tokens[0])
         prompt = self._text.prompt(words, seed=f"{self._seed} {name}", trims=trims, prefix=self._prefix)
-        body = self._payload.body(prompt, max_tokens=tokens[1])
-        exchange = Exchange(intended=intended, asked_tokens=tokens, shortened=shortened)
+        body = self._payload.body(prompt, max_tokens=tokens[1] if left is None else left)
+        exchange = Exchange(intended=intended, asked_tokens=tokens, shortened=left is not None)
         return exchange, self._origin.post(self._payload.path, body)

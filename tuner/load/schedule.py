@@ -49,10 +49,11 @@ class Lengths:
         """(input, output) tokens of the next request."""
         return self._scenario.sample(self._rng)
 
-    def remainder(self) -> tuple[int, int]:
-        """The next request as if met somewhere on its way: a uniform share of its output is left.
+    def remainder(self) -> tuple[tuple[int, int], int]:
+        """The next request as if met somewhere on its way: its lengths, and how much of its output is left.
 
-        A stream starts with one, or all streams would run in step.
+        What is left is a uniform share, at least one token. A stream starts with one, or all streams
+        would run in step.
         """
-        tokens_in, tokens_out = self.next()
-        return tokens_in, self._rng.randint(1, tokens_out)
+        tokens = self.next()
+        return tokens, self._rng.randint(1, tokens[1])

@@ -108,8 +108,8 @@ class ClosedLoop:
 
         pause, number = FIRST_PAUSE_SECONDS, 0
         while True:
-            tokens = lengths.next() if number else lengths.remainder()
-            exchange, request = self._maker.make(f"{index}.{number}", tokens, shortened=not number)
+            tokens, left = (lengths.next(), None) if number else lengths.remainder()
+            exchange, request = self._maker.make(f"{index}.{number}", tokens, left=left)
             self.exchanges.append(exchange)
             await connection.send(
                 request, exchange, timeout_seconds=self._timeout_seconds, on_first_output=begin

@@ -4,19 +4,19 @@ The window is [opens, closes). Ramp and drain lie outside it; load is the same i
 
 - Tokens count where they arrive inside the window, whatever request they belong to, so numerator and
   denominator share the window. Ended and failed requests count where their end lies inside it.
-- Latencies that begin at one moment and end at another (TTFT, a gap) count where they *begin* inside the
-  window, and are followed through the drain. Taking those that end inside would leave out the slow ones.
-  Where one does not end before the drain does, it counts with what has passed: a lower bound.
+- Latencies that begin at one moment and end at another (TTFT, E2E, a gap) count where they *begin* inside
+  the window, and are followed through the drain. Taking those that end inside would leave out the slow ones.
+- Where one does not end before the drain does, a TTFT or a gap counts with what has passed, a lower bound;
+  an E2E is projected: what has passed to the last token, and the missing tokens at the request's TPOT.
 - One that contains the whole window counts too: nothing else speaks for it.
-- TPOT and E2E are those of requests that ended inside the window. Where none did, those in flight at its
-  end speak for them as far as they got, so that a slow engine gives a large figure and not none.
-- The first request of a stream is cut short by intent: its tokens, TTFT and gaps count, its E2E does not,
-  its TPOT does from 8 gaps on.
-- E2E is biased low where requests last longer than half the window: the longest do not end inside it.
+- TPOT is that of requests that ended inside the window, and of those in flight at its end as far as they
+  got, from 8 gaps on.
+- The first request of a stream is cut short by intent: it counts as the whole one that it is the rest of.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from tuner.trial.rounds import HISTOGRAMS
 
 SHORTEST_PART_SECONDS = 0.75
 FEWEST_PARTS = 5
-FEWEST_GAPS = 8  # of a shortened request, for its TPOT to be more than noise
+FEWEST_GAPS = 8  # of a request that is not whole, for its TPOT to be more than noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Account:
         mean_in_flight: requests in flight, mean over the window.
         sent, scheduled: requests sent inside the window; those that were to be (open loop).
         bounded_ttft: how many TTFTs are lower bounds.
-        asked_output, given_output: tokens of the whole requests that ended inside, asked for and given.
+        asked_output, given_output: tokens of whole requests that have ended, asked for and given.
         details: class of failure -> the first one's own words.
         reopened: kept connections that the server had closed.
     """
@@ -102,7 +102,8 @@ def account(exchanges: Sequence[Exchange], window: Window) -> Account:
         for part, arrived in enumerate(_tokens_between(exchange.output_times, edges, weights)):
             tokens[part] += arrived
     _open_gaps(made.histograms["itl_ms"], exchanges, window)
-    _whole_requests(made, exchanges, window, tokens_per_chunk)
+    _tpots(made, exchanges, window, tokens_per_chunk)
+    _e2es(made, exchanges, window, tokens_per_chunk)
     step = window.seconds / len(tokens)
     made.parts = tuple(t / step for t in tokens)
     made.output_tokens = round(sum(tokens))
@@ -213,44 +214,65 @@ def _open_gaps(itl_ms: Histogram, exchanges: Sequence[Exchange], window: Window)
                 itl_ms.add(passed)
 
 
-def _whole_requests(
-    made: Account, exchanges: Sequence[Exchange], window: Window, tokens_per_chunk: float
-) -> None:
-    tpot_ms, e2e_ms = made.histograms["tpot_ms"], made.histograms["e2e_ms"]
-    unfinished: list[Exchange] = []
+def _tpots(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_per_chunk: float) -> None:
+    few: list[float] = []
+    for x in exchanges:
+        began = x.began
+        if began is None or began >= window.closes or (x.ended is not None and x.ended < window.opens):
+            continue
+        tpot = _tpot(x, tokens_per_chunk)
+        if tpot is None or x.outcome not in ("", OK):
+            continue
+        whole = x.outcome == OK and not x.shortened and x.ended is not None and x.ended < window.closes
+        if whole or len(x.output_times) > FEWEST_GAPS:
+            made.histograms["tpot_ms"].add(tpot * 1e3)
+        else:
+            few.append(tpot)
+    if not made.histograms["tpot_ms"].count:
+        for tpot in few:
+            made.histograms["tpot_ms"].add(tpot * 1e3)
+
+
+def _tpot(x: Exchange, tokens_per_chunk: float) -> float | None:
+    """(last - first) / (output tokens - tokens in the first chunk), seconds; None where it has no meaning."""
+    if len(x.output_times) < 2:
+        return None
+    others = (len(x.output_times) - 1) * _weights(x, tokens_per_chunk)[1]
+    return (x.output_times[-1] - x.output_times[0]) / others if others > 0 else None
+
+
+def _e2es(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_per_chunk: float) -> None:
+    e2e_ms = made.histograms["e2e_ms"]
+    usual_tpot = made.histograms["tpot_ms"].mean() / 1e3  # NaN where there is none
     for x in exchanges:
         began = x.began
         if began is None or began >= window.closes:
             continue
-        if x.ended is None or x.ended >= window.closes:
-            unfinished.append(x)
-        elif x.ended >= window.opens and x.outcome == OK and x.shortened:
-            if len(x.output_times) > FEWEST_GAPS:
-                _add_tpot(tpot_ms, x, tokens_per_chunk)
-        elif x.ended >= window.opens and x.outcome == OK:
-            last = x.output_times[-1] if x.output_times else x.ended
-            e2e_ms.add(max(0.0, last - began) * 1e3)
-            _add_tpot(tpot_ms, x, tokens_per_chunk)
+        if began < window.opens and x.ended is not None and x.ended < window.closes:
+            continue
+        if x.outcome == OK and not x.shortened and x.ended is not None:
+            until = x.output_times[-1] if x.output_times else x.ended
             made.asked_output += x.asked_tokens[1]
             made.given_output += len(x.output_times) if x.completion_tokens is None else x.completion_tokens
-    alone_tpot, alone_e2e = not tpot_ms.count, not e2e_ms.count
-    for x in unfinished:
-        began = x.began
-        assert began is not None
-        spans = began < window.opens and not x.shortened
-        if alone_e2e or spans:
-            e2e_ms.add((min(x.ended or window.followed_until, window.followed_until) - began) * 1e3)
-        if alone_tpot or (spans and x.output_times and x.output_times[0] < window.opens):
-            _add_tpot(tpot_ms, x, tokens_per_chunk)
+        elif x.outcome in ("", TIMEOUT) or (x.outcome == OK and x.shortened):
+            until = _projected_end(x, window, tokens_per_chunk, usual_tpot)
+        else:
+            continue  # refused or broken: it is in the errors
+        e2e_ms.add(max(0.0, until - began) * 1e3)
 
 
-def _add_tpot(tpot_ms: Histogram, x: Exchange, tokens_per_chunk: float) -> None:
-    """(last - first) / (output tokens - tokens in the first chunk), where that is defined."""
-    if len(x.output_times) < 2:
-        return
-    others = (len(x.output_times) - 1) * _weights(x, tokens_per_chunk)[1]
-    if others > 0:
-        tpot_ms.add((x.output_times[-1] - x.output_times[0]) * 1e3 / others)
+def _projected_end(x: Exchange, window: Window, tokens_per_chunk: float, usual_tpot: float) -> float:
+    """When an unfinished request will have had all that the scenario asks for, at its own speed."""
+    so_far = window.followed_until if x.ended is None else x.ended
+    if not x.output_times:
+        return so_far
+    own = _tpot(x, tokens_per_chunk) if len(x.output_times) > FEWEST_GAPS else None
+    tpot = usual_tpot if own is None else own
+    first, other = _weights(x, tokens_per_chunk)
+    missing = x.asked_tokens[1] - first - other * (len(x.output_times) - 1)
+    if math.isnan(tpot) or missing <= 0:
+        return so_far
+    return max(so_far, x.output_times[-1] + missing * tpot)
 
 
 def _mean_in_flight(exchanges: Sequence[Exchange], opens: float, closes: float) -> float:

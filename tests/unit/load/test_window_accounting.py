@@ -106,6 +106,23 @@ def test_without_usage_chunks_are_counted_and_it_says_so() -> None:
     assert (made.output_tokens, made.input_tokens, made.token_source) == (11, 7, "chunks")
 
 
+def test_an_e2e_is_followed_past_the_window_and_projected_past_the_drain() -> None:
+    ended_in_drain = answered(14.0, 14.5, 0.1, 21)
+    cut = Exchange(
+        sent=14.0, output_times=array("d", [15.0 + 0.1 * k for k in range(20)]), asked_tokens=(7, 50)
+    )
+    e2e = account([ended_in_drain, cut], WINDOW).histograms["e2e_ms"]
+    # 20 tokens until 16.9, 30 missing at 0.1 s each: 19.9.
+    assert (e2e.minimum, e2e.maximum) == (pytest.approx(2500), pytest.approx(5900))
+
+
+def test_tpot_of_requests_in_flight_is_as_far_as_they_got() -> None:
+    cut = Exchange(
+        sent=12.0, output_times=array("d", [12.5 + 0.2 * k for k in range(12)]), asked_tokens=(7, 99)
+    )
+    assert account([cut], WINDOW).histograms["tpot_ms"].maximum == pytest.approx(200)
+
+
 def test_a_shortened_request_counts_except_for_its_whole_length() -> None:
     made = account([answered(9.5, 10.1, 0.1, 4, shortened=True), answered(10.0, 10.2, 0.1, 9)], WINDOW)
     assert made.requests == 2
