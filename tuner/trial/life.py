@@ -10,9 +10,11 @@ from tuner.errors import (
     BackendBroken,
     Cancelled,
     ConfigurationRefused,
+    DeployError,
     DeployInterrupted,
     Failure,
     FailureClass,
+    TunerError,
     UserError,
 )
 from tuner.trial.ports import (
@@ -50,7 +52,8 @@ class Step:
         ended: set on the last step only.
         failure: why, where it ended without a measurement.
         stops_run: True where no trial can be deployed at all.
-        times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds.
+        times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds; deploying
+            where that failed.
         begun: Unix time at which the trial's actor took it up.
         first_request: Unix time at which the first request of the deployment was sent; None before.
     """
@@ -160,9 +163,14 @@ class TrialLife:
         with self._part("waited"):
             self._wait_for_release()
         self._progress("deploying")
-        endpoint = self._backend.deploy(
-            self.trial, probe=self._probe, progress=self._progress, cancel=self._cancel
-        )
+        began = self._clock()
+        try:
+            endpoint = self._backend.deploy(
+                self.trial, probe=self._probe, progress=self._progress, cancel=self._cancel
+            )
+        except TunerError:  # no endpoint, which would tell the parts
+            self._times["deploying"] = self._clock() - began
+            raise
         self._times.update(endpoint.times)
         self._endpoint = endpoint
         try:
@@ -172,7 +180,7 @@ class TrialLife:
             with self._part("warmup"):
                 self._load.warm_up(seconds=self._warmup_seconds, cancel=self._cancel)
         except LoadError as error:
-            raise ConfigurationRefused(self._why(FailureClass.REQUESTS_FAILED, str(error))) from error
+            raise self._not_served(error) from error
 
     def _probe(self, endpoint: Endpoint) -> None:
         self._first_request = self._first_request or self._now()
@@ -197,8 +205,10 @@ class TrialLife:
             try:
                 measured = self._load.run_round(number, cancel=self._cancel)
             except LoadError as error:
-                raise ConfigurationRefused(self._why(FailureClass.REQUESTS_FAILED, str(error))) from error
+                raise self._not_served(error) from error
         failure = self._backend.failure(self.trial.name)
+        if failure is not None and failure.kind is FailureClass.NODE_FAULT:
+            raise DeployInterrupted(failure)
         if failure is None and (refused := _all_failed(measured.points)):
             failure = Failure(FailureClass.REQUESTS_FAILED, refused, self._backend.log_tail(self.trial.name))
         if failure is not None:
@@ -207,11 +217,13 @@ class TrialLife:
         complete = State.COMPLETE if number >= self._rounds else None
         return self._said(measured, complete, None)
 
-    def _why(self, kind: FailureClass, message: str) -> Failure:
-        """The engine's own fault where it has one, else what the client saw."""
-        return self._backend.failure(self.trial.name) or Failure(
-            kind, message, self._backend.log_tail(self.trial.name)
+    def _not_served(self, error: LoadError) -> DeployError:
+        """The engine's own failure where it has one, else what the client saw; its node's condemns nothing."""
+        failure = self._backend.failure(self.trial.name) or Failure(
+            FailureClass.REQUESTS_FAILED, str(error), self._backend.log_tail(self.trial.name)
         )
+        lost = failure.kind is FailureClass.NODE_FAULT
+        return DeployInterrupted(failure) if lost else ConfigurationRefused(failure)
 
     def _end(self, state: State, failure: Failure, *, stops: bool = False) -> Step:
         return self._said(None, state, failure, stops=stops)

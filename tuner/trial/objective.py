@@ -41,7 +41,7 @@ class MergedObjective:
 
     def score(self, rounds: Sequence[RoundResult]) -> Score:
         """See `Objective.score`. Client-bound and invalid rounds are left out; with no other the
-        figures are those of all rounds and `measured` is False.
+        figures are those of all rounds and `measured` is False, as it is where an objective is not known.
         """
         usable = [r for r in rounds if r.usable]
         counted = usable or list(rounds)
@@ -49,13 +49,14 @@ class MergedObjective:
         metrics = self._metrics({name: totals(found) for name, found in points.items()})
         violations = {m: self._violation(m, _worst_point(m, points, metrics)) for m in self.slos}
         certain = {m: self._violation(m, self._kinder_end(m, points), unknown=-1.0) for m in self.slos}
+        values = tuple(metrics[g.metric] for g in self.goals)
         return Score(
-            values=tuple(metrics[g.metric] for g in self.goals),
+            values=values,
             intervals=tuple(self._interval(g.metric, points, geometric=True) for g in self.goals),
             violations=violations,
             certain_violations=certain,
             metrics={k: v for k, v in metrics.items() if not math.isnan(v)},
-            measured=bool(usable),
+            measured=bool(usable) and not any(map(math.isnan, values)),
         )
 
     def _metrics(self, points: Mapping[str, Totals]) -> dict[str, float]:

@@ -214,7 +214,8 @@ class Score:
         violations: SLO metric -> how far beyond the limit, as a share of the limit; <= 0 is within.
         certain_violations: the same for the end of the metric's interval that is kinder to the trial.
         metrics: every metric of the merged rounds, `<point>.<metric>` and, over the points, `<metric>`.
-        measured: False where no round may be trusted (all of them client-bound or invalid).
+        measured: False where no round may be trusted (all of them client-bound or invalid), or an objective
+            cannot be told (NaN).
     """
 
     values: tuple[float, ...]
