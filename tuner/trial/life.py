@@ -52,8 +52,8 @@ class Step:
         ended: set on the last step only.
         failure: why, where it ended without a measurement.
         stops_run: True where no trial can be deployed at all.
-        times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds; deploying
-            where that failed.
+        times: seconds of each part so far: waited, started, healthy, served, opened, warmup, rounds;
+            deploying where that failed.
         begun: Unix time at which the trial's actor took it up.
         first_request: Unix time at which the first request of the deployment was sent; None before.
     """
@@ -218,7 +218,7 @@ class TrialLife:
         return self._said(measured, complete, None)
 
     def _not_served(self, error: LoadError) -> DeployError:
-        """The engine's own failure where it has one, else what the client saw; its node's condemns nothing."""
+        """Its own failure where it has one, else what the client saw; a lost node condemns nothing."""
         failure = self._backend.failure(self.trial.name) or Failure(
             FailureClass.REQUESTS_FAILED, str(error), self._backend.log_tail(self.trial.name)
         )
