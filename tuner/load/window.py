@@ -66,7 +66,6 @@ class Account:
         bounded_ttft: how many TTFTs are lower bounds.
         asked_output, given_output: tokens of whole requests that have ended, asked for and given.
         details: class of failure -> the first one's own words.
-        reopened: kept connections that the server had closed.
     """
 
     requests: int = 0
@@ -85,7 +84,6 @@ class Account:
     asked_output: int = 0
     given_output: int = 0
     details: dict[str, str] = field(default_factory=dict)
-    reopened: int = 0
 
 
 def account(exchanges: Sequence[Exchange], window: Window) -> Account:
@@ -165,7 +163,6 @@ def _count(made: Account, x: Exchange, window: Window) -> None:
         made.scheduled += 1
     if x.sent is not None and window.holds(x.sent):
         made.sent += 1
-        made.reopened += x.reopened
     began = x.began if x.sent is None else x.sent
     if x.ended is not None and window.holds(x.ended):
         if x.outcome == OK:
