@@ -51,13 +51,21 @@ class Reserve:
     accelerator_seconds: float = 0.0
 
 
-def reserve_for(history: History, *, deployments: int, parallel: int) -> Reserve:
-    """Validation's share, judged by the baseline's own deployment; nothing before that has ended."""
+def reserve_for(history: History, *, deployments: int, parallel: int, scale: float) -> Reserve:
+    """Validation's share, judged by the baseline's own deployment; nothing before that has ended.
+
+    Args:
+        scale: rounds of a deployment in validation, over those in the search.
+    """
     baseline = history.records.get(0)
     last = baseline.search if baseline else None
     if last is None or last.state is None:
         return Reserve()
-    return Reserve(last.seconds * deployments / parallel, last.accelerator_seconds * deployments)
+    longer = 1.0
+    if last.seconds > 0:
+        longer += (scale - 1) * last.times.get("rounds", 0.0) / last.seconds
+    each, accelerators = last.seconds * longer, last.accelerator_seconds * longer
+    return Reserve(each * deployments / parallel, accelerators * deployments)
 
 
 def _same_failures(history: History, limit: int | None) -> str | None:

@@ -88,8 +88,23 @@ class History:
 
     def deployments(self, phase: Phase | None = None) -> Iterable[Deployment]:
         """Every deployment, of one phase or of all."""
-        for record in self.records.values():
+        for record in list(self.records.values()):  # the live table reads from a thread of its own
             yield from (d for d in record.deployments if phase is None or d.phase == phase)
+
+    def peers(self, running: Deployment) -> list[Score]:
+        """What the other search trials had scored when they were as far as `running` is now.
+
+        Failed and interrupted ones are no competitors, nor are scores that may not be trusted.
+        """
+        done = len(running.scores)
+        return [
+            d.scores[done - 1]
+            for d in self.deployments(Phase.SEARCH)
+            if d.trial != running.trial
+            and d.state not in (State.FAILED, State.INTERRUPTED)
+            and len(d.scores) >= done
+            and d.scores[done - 1].measured
+        ]
 
     def merit(self, score: Score) -> float:
         """The one figure by which feasible configurations compare; higher is better.
@@ -113,7 +128,7 @@ class History:
     def winners(self) -> list[TrialRecord]:
         """The feasible configurations measured to their end, the baseline left out, best first."""
         found = []
-        for record in self.records.values():
+        for record in list(self.records.values()):
             last = record.search
             if record.number == 0 or last is None or last.state is not State.COMPLETE:
                 continue

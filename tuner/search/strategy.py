@@ -192,7 +192,8 @@ class Strategy:
         """What is kept back of the budget for validation."""
         s = self._settings
         made = (s.top + 1) * s.blocks if s.top else 0
-        return reserve_for(self.history, deployments=made, parallel=s.parallel)
+        scale = s.validation_rounds / s.rounds
+        return reserve_for(self.history, deployments=made, parallel=s.parallel, scale=scale)
 
     def _next(self, elapsed_seconds: float) -> Assignment | None:
         if self._again:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tuner.search.history import Deployment, History
 from tuner.search.stopping import StoppingRule
-from tuner.trial.ports import Phase, Score
+from tuner.trial.ports import Score
 
 DESCRIPTION = "after rounds 1, 3, 9, ... only the best third go on"
 
@@ -31,11 +31,7 @@ class Asha:
         if not self._is_rung(done):
             return None
         own = running.scores[-1]
-        others = [
-            d.scores[done - 1]
-            for d in history.deployments(Phase.SEARCH)
-            if d.key != running.key and len(d.scores) >= done and d.scores[done - 1].measured
-        ]
+        others = history.peers(running)
         keep = max(1, math.ceil((len(others) + 1) / self.eta))
         if len(others) < self.eta:
             return None  # too few to speak of a share

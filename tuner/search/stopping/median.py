@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tuner.search.history import Deployment, History
 from tuner.search.stopping import StoppingRule
-from tuner.trial.ports import Phase
 
 DESCRIPTION = "worse than half of the others, from round 2 on"
 
@@ -26,11 +25,7 @@ class Median:
         done = len(running.scores)
         if done < 2:
             return None
-        others = sorted(
-            history.rank(d.scores[done - 1])
-            for d in history.deployments(Phase.SEARCH)
-            if d.key != running.key and len(d.scores) >= done and d.scores[done - 1].measured
-        )
+        others = sorted(map(history.rank, history.peers(running)))
         if len(others) < self.least or history.rank(running.scores[-1]) <= others[len(others) // 2]:
             return None
         return f"median: worse than half of {len(others)} trials after round {done}"
