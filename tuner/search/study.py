@@ -91,7 +91,8 @@ class StudyMirror:
                     distributions={k: self._distributions[k] for k in known},
                 )
             )
-        self._trial(number).set_user_attr(ATTEMPT, attempt)
+        if not self._study.trials[number].state.is_finished():  # of a resumed run's: Optuna lets none change
+            self._trial(number).set_user_attr(ATTEMPT, attempt)
 
     def round(self, number: int, step: int, value: float) -> None:
         """A round's value, the mean so far; several objectives have none."""
