@@ -14,6 +14,7 @@ from tuner.search.desk import Desk
 from tuner.search.interrupt import Interrupt
 from tuner.search.plan import widest
 from tuner.search.ray import cluster, slots
+from tuner.search.ray.lifeline import Raylet
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
 from tuner.trial.ports import Slot
@@ -39,7 +40,9 @@ class RayRun:
         self._experiment = experiment
         self._watch = watch
         deploy = experiment.deploy
-        cluster.start(address=address, serving_gpu=deploy.serving_gpu)
+        asked = experiment.search.parallel
+        likely = (deploy.serving_gpu or 1) if asked == "auto" else asked
+        cluster.start(address=address, serving_gpu=deploy.serving_gpu, slots=likely)
         watch.mark("ray")
         nodes = cluster.nodes()
         if address is not None:
@@ -50,6 +53,8 @@ class RayRun:
         ids = [n.node_id for n in nodes]
         bound = deploy.backend == "local"
         self._slots = slots.laid_out(self.parallel, ids, run=tag, bound=bound)
+        cluster.check_room(nodes, self._slots)
+        self._raylet = Raylet(ids[0])
         self.cores: tuple[int, ...] | None = None
         if address is None and bound:
             self.cores = available_cores()
@@ -87,6 +92,11 @@ class RayRun:
         told: set[str] = set()
 
         def tick(pending: list[str]) -> None:
+            if self._raylet.dead:
+                raise WorldError(
+                    "Ray's raylet on this machine died, and its trials with it; "
+                    "give the same command again: the run goes on"
+                )
             for trial in desk.running if interrupt.asked else ():
                 if trial.name not in told:
                     told.add(trial.name)

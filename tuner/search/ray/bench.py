@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 
 from tuner.errors import Cancelled, DeployInterrupted, Failure, FailureClass
 from tuner.load import HttpLoad
+from tuner.search.ray.lifeline import end_with_parent
 from tuner.spec.workload import Workload
 from tuner.trial.ports import Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
@@ -25,6 +26,7 @@ class BenchmarkActor:
     """One load generator in a process of its own."""
 
     def __init__(self, workload: dict[str, Any]) -> None:
+        end_with_parent()
         self._load = HttpLoad(Workload.model_validate(workload))
         self._cancelled: set[str] = set()
 

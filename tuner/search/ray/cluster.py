@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import tempfile
@@ -15,9 +16,12 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tuner
+from tuner.deploy.pinning import available_cores
 from tuner.errors import UserError, WorldError
+from tuner.trial.ports import Slot
 
 NAMESPACE = "tuner"
+SLOT_CPUS = 1.1  # a benchmark actor and a trial
 _REACH_SECONDS = 4.0
 _NEEDED = ("jinja2", "numpy", "optuna", "pydantic", "uvloop", "yaml", "psutil")
 
@@ -31,8 +35,10 @@ class Node:
     cpus: float
 
 
-def start(*, address: str | None, serving_gpu: int | None) -> None:
+def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
     """Connect to `address` ("host:port", "ray://host:port" or "auto"), or start a Ray of our own.
+
+    Ray's CPUs are tickets, not cores: a Ray of our own has enough of them for `slots` trials side by side.
 
     Raises:
         WorldError: the address does not answer within seconds, or Ray does not start.
@@ -60,6 +66,7 @@ def start(*, address: str | None, serving_gpu: int | None) -> None:
                 address="local",
                 include_dashboard=False,
                 resources=declared,
+                num_cpus=max(len(available_cores()), math.ceil(slots * SLOT_CPUS)),
                 **common,
             )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -105,6 +112,28 @@ def check_nodes(found: Sequence[Node]) -> None:
             raise WorldError(
                 f"Ray node {node.host} lacks the Python package(s) {names}: install there what the driver has"
             )
+
+
+def check_room(found: Sequence[Node], laid_out: Sequence[Slot]) -> None:
+    """See that all slots fit at once: Ray would let trials wait for ever without a word.
+
+    Raises:
+        UserError: a node, or the whole cluster, has too few CPUs.
+    """
+    for node in found:
+        bound = sum(slot.node_id == node.node_id for slot in laid_out)
+        if bound * SLOT_CPUS > node.cpus + 1e-9:
+            raise _no_room(bound, f"Ray node {node.host}", node.cpus)
+    everywhere = sum(node.cpus for node in found)
+    if len(laid_out) * SLOT_CPUS > everywhere + 1e-9:
+        raise _no_room(len(laid_out), "the Ray cluster", everywhere)
+
+
+def _no_room(count: int, where: str, cpus: float) -> UserError:
+    return UserError(
+        f"search.parallel: {count} trials at once on {where} take {count * SLOT_CPUS:g} CPU (1 a benchmark "
+        f"actor, 0.1 a trial), it has {cpus:g}; lower search.parallel, or give nodes a larger --num-cpus"
+    )
 
 
 def check_accelerators(resource: str, most: int) -> None:

@@ -10,6 +10,7 @@ import ray
 from ray import tune
 
 from tuner.search.ray.bench import LentLoad
+from tuner.search.ray.lifeline import end_with_parent
 from tuner.trial.life import TrialLife
 from tuner.trial.ports import DeploymentBackend, Phase, Slot, TrialConfig
 
@@ -23,6 +24,7 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
         """Only remembers what to do."""
         assert shared is not None
+        end_with_parent()
         self._backend: DeploymentBackend = shared["backend"]
         self._warmup_seconds: float = shared["warmup_seconds"]
         self._begin(config, previous=None)
