@@ -31,20 +31,23 @@ def concluded(
     """
     leading = goals[0]
     measured = [v for v in map(_validated, history.deployments(Phase.VALIDATION)) if v is not None]
-    baseline = history.records[0]
-    if not interrupted and validated and not candidates and _feasible(baseline):
+    baseline = history.records.get(0)
+    if interrupted or baseline is None or not validated:
+        return _unvalidated(
+            history,
+            leading,
+            why="the run was interrupted" if interrupted else "validation is switched off",
+            search_ended=not interrupted,
+        )
+    if not candidates and _feasible(baseline):
         tried = sum(r.ended for r in history.records.values()) - 1
         headline = (
             f"No better than the baseline: none of {tried} other configurations measured better; keep it."
         )
         return Verdict(Outcome.NO_BETTER, 0, 0, headline)
-    if interrupted or not validated or not measured:
-        return without_validation(
-            [s for s in map(_searched, history.records.values()) if s is not None],
-            maximize=leading.maximize,
-            why="the run was interrupted" if interrupted else "validation is switched off",
-            search_ended=not interrupted,
-        )
+    if not measured:
+        why = "no deployment of the validation ended" if candidates else "nothing was worth validating"
+        return _unvalidated(history, leading, why=why, search_ended=True)
 
     def merged(trial: int, blocks: Sequence[int]) -> dict[str, float]:
         rounds = [
@@ -64,6 +67,15 @@ def concluded(
         maximize=leading.maximize,
         metric=leading.metric,
         merge=merged,
+    )
+
+
+def _unvalidated(history: History, leading: Goal, *, why: str, search_ended: bool) -> Verdict:
+    return without_validation(
+        [s for s in map(_searched, history.records.values()) if s is not None],
+        maximize=leading.maximize,
+        why=why,
+        search_ended=search_ended,
     )
 
 

@@ -150,9 +150,15 @@ class Desk:
         reason = self.strategy.report(key, measured)
         deployment = self.strategy.deployment(key)
         score = deployment.scores[-1]
-        metrics = score.metrics
         self._store.append_round(
-            RoundLine(*key, round=measured, metrics=metrics, decision=reason or "continue")
+            RoundLine(
+                *key,
+                round=measured,
+                metrics=self.strategy.objective.score([measured]).metrics,
+                decision=reason or ("go on" if key[1] is Phase.SEARCH else ""),
+                values=score.values,
+                intervals=score.intervals,
+            )
         )
         if key[1] is Phase.SEARCH:
             self._study.round(key[0], measured.number, score.values[0])
@@ -183,6 +189,8 @@ class Desk:
             accelerator_seconds=seconds * entry.trial.accelerators,
             times=entry.last.times if entry.last else {},
         )
+        if self.broken is None:
+            self.broken = self.strategy.baseline_lost
         del self._open[key]
         record = self.strategy.history.records[key[0]]
         if key[1] is Phase.SEARCH and record.ended:
@@ -224,7 +232,7 @@ class Desk:
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
             cold=last.cold if last else None,
-            reason=entry.stopping or "",
+            reason=(entry.stopping or "") if state is State.STOPPED else "",
             started=entry.started,
             ended=ended,
         )

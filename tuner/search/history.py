@@ -77,6 +77,7 @@ class History:
     def __init__(self, goals: Sequence[Goal]) -> None:
         self._goals = tuple(goals)
         self.records: dict[int, TrialRecord] = {}
+        self.lost: dict[int, int] = {}  # numbers whose parameters nobody remembers -> attempts begun
 
     def add(self, record: TrialRecord) -> None:
         """Take a new configuration in."""
@@ -84,7 +85,7 @@ class History:
 
     def next_number(self) -> int:
         """The number of the next new configuration; Optuna counts the same way."""
-        return max(self.records, default=-1) + 1
+        return max([*self.records, *self.lost], default=-1) + 1
 
     def deployments(self, phase: Phase | None = None) -> Iterable[Deployment]:
         """Every deployment, of one phase or of all."""

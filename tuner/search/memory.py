@@ -24,7 +24,8 @@ def recalled(
     """The history that the lines tell.
 
     Rounds without an ended deployment were cut off: they are kept as an interrupted attempt, which counts
-    for the numbering of attempts and for nothing else.
+    for the numbering of attempts and for nothing else. Where no line tells the parameters either, `lost`
+    keeps the number from being given to another configuration.
     """
     history = History(goals)
     measured: dict[Key, list[RoundResult]] = defaultdict(list)
@@ -35,7 +36,10 @@ def recalled(
         history.add(record)
         record.deployments.append(_deployment(ended, measured.pop(ended.key, []), objective))
     for (number, phase, attempt), cut in measured.items():
-        if number in history.records:
+        if number not in history.records:
+            if phase is Phase.SEARCH:  # its parameters were in the study alone
+                history.lost[number] = max(attempt, history.lost.get(number, 0))
+        else:
             deployment = Deployment(number, phase, attempt, rounds=cut, state=State.INTERRUPTED)
             history.records[number].deployments.append(deployment)
     for record in history.records.values():
@@ -44,15 +48,21 @@ def recalled(
 
 
 def unfinished(history: History, study: StudyMirror, *, rounds: int) -> list[Assignment]:
-    """Search trials that were begun and never ended, each as its next attempt; they join the history."""
+    """Search trials that were begun and never ended, each as its next attempt; they join the history.
+
+    None once the validation has begun: what it compares is settled then.
+    """
     for number, (params, attempts) in study.unfinished().items():
         record = history.records.setdefault(number, TrialRecord(number, params))
+        begun = max(attempts, history.lost.pop(number, 0))
         known = {d.attempt for d in record.in_phase(Phase.SEARCH)}
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, begun + 1):
             if attempt not in known:
                 lost = Deployment(number, Phase.SEARCH, attempt, state=State.INTERRUPTED)
                 record.deployments.append(lost)
-    again = []
+    again: list[Assignment] = []
+    if any(True for _ in history.deployments(Phase.VALIDATION)):
+        return again
     for number in sorted(history.records):
         record = history.records[number]
         if not record.ended:

@@ -69,7 +69,7 @@ class Progress:
     def waiting(self, line: str) -> None:
         """What the run waits for; "" for nothing."""
         if line and line != self._waiting and self._live is None:
-            self._console.print(line)
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
         self._waiting = line
 
     def began(self, trial: TrialConfig, assignment: Assignment) -> None:
@@ -110,7 +110,7 @@ class Progress:
             why = _why(deployment)
             table.add_row(
                 _name(assignment),
-                shown(trial.params),
+                Text(shown(trial.params)),  # no markup: a value may hold brackets
                 f"{len(deployment.rounds)}/{assignment.rounds}",
                 *self._figures(deployment),
                 Text(_state(deployment) + (f": {why}" if why else ""), style=style),

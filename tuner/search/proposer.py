@@ -8,6 +8,7 @@ memory alone, so that the sampler learns from them and the run's numbering has n
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
@@ -38,7 +39,7 @@ class OptunaProposer:
 
     Args:
         startup: trials before the sampler's model speaks.
-        history: read only to show a sampler that takes complete trials alone what it may compare with.
+        history: read only, for what is not to be proposed again and for the worst values seen so far.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class OptunaProposer:
 
     def propose(self, number: int) -> dict[str, ParamValue] | None:
         """See `strategy.Proposer`."""
+        for record in self._history.records.values():  # the baseline may still run, unknown to `learn`
+            self.recall(record)
         if self._grid is not None:
             return next((p for p in self._grid if self._is_new(p)), None)
         if self._kind.spread_first and number < self._startup:
@@ -97,6 +100,8 @@ class OptunaProposer:
         for key, value in {**constraints(last, self._slos), _IN_SPACE: 0.0}.items():
             trial.set_constraint(key, value)
         score = last.score
+        if score is not None and any(map(math.isnan, score.values)):
+            score = None  # of no use to a sampler: as if it had not been measured
         complete = last.state is State.COMPLETE
         if score is not None and (complete or self._kind.reads is Reads.COMPLETE or len(self._goals) > 1):
             self._brain.tell(trial, list(score.values))
@@ -132,7 +137,8 @@ class OptunaProposer:
 
     def _worst_values(self) -> list[float]:
         """What a sampler that needs values is told of a trial without any: the worst seen so far."""
-        seen = [d.score.values for r in self._history.records.values() for d in r.deployments if d.score]
+        scores = [d.score for r in self._history.records.values() for d in r.deployments]
+        seen = [s.values for s in scores if s is not None and not any(map(math.isnan, s.values))]
         columns = list(zip(*seen, strict=True)) or [(0.0,)] * len(self._goals)
         return [
             min(column) if goal.maximize else max(column)

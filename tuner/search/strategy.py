@@ -94,6 +94,7 @@ class Strategy:
         self.search_ended: str | None = None
         self.stopped: str | None = None
         self.baseline_failure: Failure | None = None
+        self.baseline_lost: Failure | None = None  # what interrupted it too often
         self._settings = settings
         self._baseline = dict(baseline)
         self._proposer = proposer
@@ -172,7 +173,10 @@ class Strategy:
         deployment.times = dict(times)
         record = self.history.records[deployment.trial]
         if state is State.INTERRUPTED:
-            self._try_again(record, deployment)
+            again = self._try_again(record, deployment)
+            if not again and self.stopped is None and key[:2] == (0, Phase.SEARCH):
+                self.baseline_lost = failure
+                self.stop("the baseline was interrupted too often")
         elif deployment.phase is Phase.SEARCH:
             if deployment.trial == 0 and state is State.FAILED:
                 self.baseline_failure = failure
@@ -213,11 +217,13 @@ class Strategy:
         return Assignment(trial, Phase.VALIDATION, attempt, record.params, rounds, block)
 
     def _next_search(self, elapsed_seconds: float) -> Assignment | None:
-        if not self.history.records:
-            return self._start(self._baseline)
+        if 0 not in self.history.records:
+            return self._start(self._baseline, number=0, attempt=1 + self.history.lost.pop(0, 0))
         baseline = self.history.records[0].search
         if baseline is None or (baseline.state is None and not baseline.scores):
             return None  # until the baseline serves, nothing says that anything can be deployed
+        if self.search_ended is None and any(True for _ in self.history.deployments(Phase.VALIDATION)):
+            self.search_ended = "it ended in an earlier start of the run"
         if self.search_ended is None:
             self.search_ended = spent(
                 self._settings.limits, self.history, elapsed_seconds=elapsed_seconds, reserve=self.reserve()
@@ -228,21 +234,21 @@ class Strategy:
         if params is None:
             self.search_ended = "every configuration of the space was tried"
             return None
-        return self._start(params)
+        return self._start(params, number=self.history.next_number(), attempt=1)
 
-    def _start(self, params: Mapping[str, ParamValue]) -> Assignment:
-        number = self.history.next_number()
+    def _start(self, params: Mapping[str, ParamValue], *, number: int, attempt: int) -> Assignment:
         self.history.add(TrialRecord(number, dict(params)))
-        return Assignment(number, Phase.SEARCH, 1, dict(params), self._settings.rounds)
+        return Assignment(number, Phase.SEARCH, attempt, dict(params), self._settings.rounds)
 
-    def _try_again(self, record: TrialRecord, ended: Deployment) -> None:
+    def _try_again(self, record: TrialRecord, ended: Deployment) -> bool:
         if self.stopped is not None or ended.tries(record) >= MOST_ATTEMPTS:
-            return
+            return False
         attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
         rounds = self._settings.rounds if ended.phase is Phase.SEARCH else self._settings.validation_rounds
         self._again.append(
             Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block)
         )
+        return True
 
     def _plan_validation(self) -> Schedule:
         s = self._settings

@@ -3,7 +3,7 @@
 The study is what people open with Optuna's own tools and what other drivers share. The run directory rules:
 `repair` brings the study to what the run directory says.
 
-    measured to the end   COMPLETE, with its values
+    measured to the end   COMPLETE, with its values; PRUNED where one of them cannot be told
     stopped by a rule     PRUNED, with its intermediate values
     failed                PRUNED, with the constraint `deploys` violated: infeasible to every sampler
     every trial           one constraint per SLO, and `deploys`
@@ -11,6 +11,7 @@ The study is what people open with Optuna's own tools and what other drivers sha
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,9 +96,13 @@ class StudyMirror:
             self._trial(number).set_user_attr(ATTEMPT, attempt)
 
     def round(self, number: int, step: int, value: float) -> None:
-        """A round's value, the mean so far; several objectives have none."""
+        """A round's value, the mean so far; several objectives have none.
+
+        Of a configuration that is measured again the new value stands: `Trial.report` would keep the old.
+        """
         if len(self._goals) == 1:
-            self._trial(number).report(value, step)
+            trial_id = self._study.trials[number]._trial_id
+            self._study._storage.set_trial_intermediate_value(trial_id, step, value)
 
     def end(self, record: TrialRecord) -> None:
         """A search trial ended; told once, a trial that is already told is left alone."""
@@ -110,7 +115,8 @@ class StudyMirror:
         if deployment.failure is not None:
             trial.set_user_attr("failure", str(deployment.failure.kind))
         score = deployment.score
-        if deployment.state is State.COMPLETE and score is not None:
+        known = score is not None and not any(map(math.isnan, score.values))
+        if deployment.state is State.COMPLETE and score is not None and known:
             self._study.tell(record.number, list(score.values))
         else:
             self._study.tell(record.number, state=TrialState.PRUNED)

@@ -27,7 +27,7 @@ class Schedule:
         """`blocks` blocks of all `arms`, less those that are `done`. The same seed draws the same order."""
         order: list[Planned] = []
         for block in range(blocks if arms else 0):
-            order += [(arm, block) for arm in block_order(arms, block, rng)]
+            order += [(arm, block) for arm in block_order(arms, block, rng, blocks=blocks)]
         return cls([planned for planned in order if planned not in done])
 
     @property
