@@ -123,7 +123,8 @@ class StudyMirror:
 
     def repair(self, records: Mapping[int, TrialRecord]) -> None:
         """Bring the study to what the run directory says: missing trials added, ended ones told."""
-        for number in sorted(records):
+        told = {t.number for t in self._study.trials if t.state.is_finished()}
+        for number in sorted(records.keys() - told):
             record = records[number]
             last = record.search
             if last is None:
