@@ -27,6 +27,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PF_EXITING = 0x4  # of the flags in /proc/<pid>/stat
 _TICK_SECONDS = 1.0  # how often the owner and the log's size are looked at
 _REAP_SECONDS = 0.02  # how often the descendants are listed while they end
 
@@ -34,14 +35,15 @@ _REAP_SECONDS = 0.02  # how often the descendants are listed while they end
 def start_ticks(pid: int) -> int | None:
     """Clock ticks from boot to the start of `pid`, which tells it from a later process of the same number.
 
-    None where there is no such process, or only its zombie.
+    None where there is no such process, or it is exiting or a zombie.
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 -- start-up time
             state, *fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if state in "ZX" else int(fields[18])
+    exiting = state in "ZX" or int(fields[5]) & _PF_EXITING  # its sockets close before it is a zombie
+    return None if exiting else int(fields[18])
 
 
 def descendants() -> list[int]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from tuner.deploy.supervised import NAME_MARK, OWNER_MARK, RUN_MARK, marked
@@ -60,6 +61,13 @@ def test_killing_owner_and_supervisor_together_leaves_nothing_that_a_sweep_does_
     owner.wait()
     assert backend.sweep(owner.run) == [f"{owner.run[:8].rstrip('-')}-t0001-a1"]
     assert not bearing(owner.run)
+
+
+def test_the_kernel_alone_ends_the_engine_of_a_killed_supervisor(backend, trial, until, living):
+    endpoint = backend.deploy(trial(), probe=lambda e: None, progress=lambda line: None, cancel=lambda: False)
+    engine = int(endpoint.serving.split()[1])
+    psutil.Process(engine).parent().kill()
+    until(lambda: not living({engine}), "the engine is gone, and nobody asked", seconds=2)
 
 
 def test_a_sweep_leaves_what_a_living_owner_has(owner, backend):
