@@ -19,6 +19,7 @@ COLOURS = {
 }
 _SYMBOLS = {"feasible": "circle", "infeasible": "circle-open", "stopped": "triangle-down-open"}
 MOST_LINES = 40
+_MOST_TICKS = 8
 
 
 def history(seen: Overview) -> Figure | None:
@@ -119,14 +120,17 @@ def by_parameter(seen: Overview, name: str) -> Figure | None:
             }
         )
     axis: Figure = {"title": {"text": label(name)}, "zeroline": False}
+    values = sorted({line.params[name] for line in measured}, key=str if not numeric else None)
     if not numeric:
-        axis["type"] = "category"
+        axis.update(type="category", categoryorder="array", categoryarray=[label(figure(v)) for v in values])
     elif name in seen.state.log_parameters:
         axis["type"] = "log"
-        axis["tickvals"] = sorted({line.params[name] for line in measured})[:12]
+    if numeric and len(values) <= _MOST_TICKS:
+        axis["tickvals"] = values
+        axis["ticktext"] = [figure(value) for value in values]
     return {
         "data": [trace for trace in data if trace["x"]],
-        "layout": {"margin": {**MARGIN, "l": 52}, "xaxis": axis, "yaxis": {"zeroline": False}},
+        "layout": {"margin": {**MARGIN, "l": 52}, "xaxis": axis, "yaxis": {"zeroline": False, "nticks": 5}},
     }
 
 
@@ -153,7 +157,8 @@ def rounds(seen: Overview) -> tuple[Figure | None, int]:
     data = [_round_line(found[trial], words.get(trial, "interrupted"), trial in keep) for trial in shown]
     layout = {
         "margin": MARGIN,
-        "xaxis": {"title": {"text": "rounds so far"}, "dtick": 1, "zeroline": False},
+        "legend": {"font": {"size": 11}},
+        "xaxis": {"title": {"text": "rounds so far"}, "tickformat": "d", "nticks": 12, "zeroline": False},
         "yaxis": {"title": {"text": label(seen.goal.metric)}, "zeroline": False},
     }
     return {"data": data, "layout": layout}, len(found) - len(shown)

@@ -60,8 +60,7 @@ for (const script of document.querySelectorAll('script[data-chart]')) {
   const layout = {paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', autosize: true,
     font: {family: 'system-ui, sans-serif', size: 12}, hoverlabel: {align: 'left'},
     ...figure.layout};
-  Plotly.newPlot(place, figure.data, layout, {displaylogo: false, responsive: true,
-    modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d']})
+  Plotly.newPlot(place, figure.data, layout, {displayModeBar: false, responsive: true})
     .then(() => Plotly.relayout(place, colours(layout)));
   places.push([place, layout]);
 }

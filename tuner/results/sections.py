@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tuner.results import charts_validation as charts
 from tuner.results.figures import figure
-from tuner.results.html import Charts, Markup, facts, tag
+from tuner.results.html import Charts, Markup, details, facts, tag
 from tuner.results.html import table as html_table
 from tuner.results.overview import BASELINE, Overview, outcome, why
 from tuner.spec.metrics import METRICS
@@ -21,6 +21,7 @@ _TONES = {
     Outcome.NOTHING_FEASIBLE: ("bad", "nothing is feasible"),
     Outcome.UNVALIDATED: ("none", "not validated"),
 }
+_USUAL = ("requests_per_second", "ttft_p50_ms", "ttft_p99_ms", "tpot_p50_ms", "itl_p99_ms", "error_rate")
 
 
 def verdict(seen: Overview) -> Markup:
@@ -94,12 +95,12 @@ def _parameters(seen: Overview, new: dict[str, bool | int | float | str], name: 
 def _metrics(seen: Overview, trial: int | None, name: str) -> Markup:
     old, new = seen.measured(BASELINE), seen.measured(trial)
     leading = [*(goal.metric for goal in seen.state.goals), *seen.state.slos]
-    bare = [m for m in new if "." not in m]
-    rows = []
-    for metric in dict.fromkeys([*leading, *bare]):
+    rows: list[tuple[object, ...]] = []
+    rest: list[tuple[object, ...]] = []
+    for metric in dict.fromkeys([*leading, *new]):
         before, after = old.get(metric), new.get(metric)
         limit = seen.state.slos.get(metric)
-        rows.append(
+        (rows if metric in leading or metric in _USUAL else rest).append(
             (
                 tag("b", metric) if metric in leading else metric,
                 figure(before),
@@ -108,7 +109,9 @@ def _metrics(seen: Overview, trial: int | None, name: str) -> Markup:
                 "" if limit is None else _limit(metric, limit),
             )
         )
-    return html_table(("metric", "baseline", name, "change", "limit"), rows)
+    head = ("metric", "baseline", name, "change", "limit")
+    shown = html_table(head, rows)
+    return Markup(shown + details("All metrics", html_table(head, rest))) if rest else shown
 
 
 def _limit(metric: str, limit: float) -> str:
