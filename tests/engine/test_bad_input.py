@@ -1,4 +1,4 @@
-"""What the whole command says of mistakes and mishaps: one line, the right exit code, nothing left running."""
+"""What the command says of mistakes and mishaps: one line, the right exit code, nothing left running."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ import yaml
 from tuner.deploy.supervised import RUN_MARK, Mark
 
 MARK = "WHOLE_RUNS_LAB"
-RAY_STARTS_SECONDS = 60.0
+TRIAL_ACTOR = "ray::ResourceTrainable"  # Ray's name for what wraps DeploymentTrainable
+BENCHMARK_ACTOR = "ray::BenchmarkActor"
+_DEAD = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 # Six configurations: the quantised cache without flash attention crashes, one slot misses the limit by far,
 # eight slots keep it also where the machine is four times slower than at rest.
@@ -118,6 +120,7 @@ class Lab:
         self.mark = uuid.uuid4().hex
         self._short = Path(tempfile.mkdtemp(prefix="lab-"))  # Ray's sockets want a short path
         self._count = 0
+        self._sessions: set[int] = set()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -168,6 +171,7 @@ class Lab:
                 stderr=err_file,
                 start_new_session=True,
             )
+        self._sessions.add(process.pid)
         return Started(process, out, err)
 
     def run(self, *arguments: str | Path, seconds: float = 110.0) -> Ended:
@@ -178,7 +182,12 @@ class Lab:
 
     def processes(self) -> list[psutil.Process]:
         """Everything alive that a command of this lab started, directly or not."""
-        return [process for process, _ in self._marked()]
+        found = {process.pid: process for process, _ in self._marked()}
+        for process in psutil.process_iter():  # Ray's agents write their titles over their environment
+            with contextlib.suppress(psutil.Error, OSError):
+                if os.getsid(process.pid) in self._sessions and process.status() not in _DEAD:
+                    found.setdefault(process.pid, process)
+        return list(found.values())
 
     def engines(self) -> list[psutil.Process]:
         """Those of them that belong to a deployment."""
@@ -203,10 +212,7 @@ class Lab:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 environment = process.environ()
-                if environment.get(MARK) == self.mark and process.status() not in (
-                    psutil.STATUS_ZOMBIE,
-                    psutil.STATUS_DEAD,
-                ):
+                if environment.get(MARK) == self.mark and process.status() not in _DEAD:
                     yield process, environment
 
     def the_run(self) -> Path:
