@@ -135,6 +135,28 @@ def new_run(tmp_path: Path) -> Iterator[Callable[..., RunDirectory]]:
         run.release()
 
 
+def fill(run: RunDirectory) -> None:
+    """A search with every way to end, and a validation of three blocks."""
+    for number in (1, 2):
+        for trial in (0, 1, 2):
+            run.append_round(make_round_line(trial, number, value=100.0 * (trial + 1) + number))
+    run.append_trial(make_trial_line(0, value=100.0))
+    run.append_trial(make_trial_line(1, value=200.0))
+    run.append_trial(make_trial_line(2, value=300.0, feasible=False, violations={"ttft_p95_ms": 0.25}))
+    run.append_trial(make_failed_line(3, log="ggml: out of memory\n"))
+    run.append_trial(
+        make_trial_line(4, value=90.0, state=State.STOPPED, feasible=False, reason="hopeless: ttft_p95_ms")
+    )
+    run.append_trial(make_trial_line(5, state=State.INTERRUPTED, feasible=False, values=(), metrics={}))
+    for block, factor in enumerate((1.0, 0.9, 1.1)):
+        for trial in (0, 1):
+            value = factor * (100.0, 200.0 + block)[trial]
+            changes = {"phase": Phase.VALIDATION, "attempt": block + 1}
+            measured = make_round(1, tokens=round(2.5 * value))
+            run.append_round(make_round_line(trial, 1, value=value, round=measured, **changes))
+            run.append_trial(make_trial_line(trial, value=value, block=block, **changes))
+
+
 @pytest.fixture
 def lines() -> Any:
     """The factories, for tests that are imported by path."""
@@ -146,5 +168,6 @@ def lines() -> Any:
         trial_line = staticmethod(make_trial_line)
         failed_line = staticmethod(make_failed_line)
         state = staticmethod(make_state)
+        fill = staticmethod(fill)
 
     return Factories
