@@ -264,6 +264,15 @@ def test_delete_does_not_wait_and_released_tells_the_truth(backend, trial, until
     assert time.monotonic() - begun > backend.stop_seconds - 0.1  # it was given its time
 
 
+def test_what_a_crashed_engine_leaves_behind_is_ended_too(backend, trial, until, living):
+    endpoint = bring_up(backend, trial("--grandchild"))
+    until(lambda: "child up" in backend.log_tail(trial().name), "grandchild up")
+    pids = pids_of(backend, trial().name)
+    get(endpoint.url, "/die")
+    until(lambda: backend.released(trial().name), "released")
+    assert not living(pids)
+
+
 def test_an_engine_that_heeds_sigterm_is_gone_at_once(backend, trial, until):
     bring_up(backend, trial())
     begun = time.monotonic()
