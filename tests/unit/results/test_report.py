@@ -12,6 +12,7 @@ import pytest
 
 from tuner.errors import WorldError
 from tuner.results.export import Serving, write_best
+from tuner.results.html import Charts
 from tuner.results.report import write_report
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunStatus
@@ -239,3 +240,10 @@ def test_reading_a_run_imports_neither_pandas_nor_plotly() -> None:
         "sys.exit(bool({'pandas', 'plotly', 'scipy'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_figure_cannot_end_its_script_element() -> None:
+    charts = Charts()
+    charts.place("one", {"data": [{"name": "</script><b>&"}], "layout": {}})
+    page = Page(str(charts.scripts()))
+    assert page.figures == {"chart-one": {"data": [{"name": "</script><b>&"}], "layout": {}}}
