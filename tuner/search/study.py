@@ -7,6 +7,7 @@ The study is what people open with Optuna's own tools and what other drivers sha
     stopped by a rule     PRUNED, with its intermediate values
     failed                PRUNED, with the constraint `deploys` violated: infeasible to every sampler
     every trial           one constraint per SLO, and `deploys`
+    forgotten             FAIL: begun in a study that was lost, with no line in the run directory
 """
 
 from __future__ import annotations
@@ -100,9 +101,9 @@ class StudyMirror:
 
         Of a configuration that is measured again the new value stands: `Trial.report` would keep the old.
         """
-        if len(self._goals) == 1:
-            trial_id = self._study.trials[number]._trial_id
-            self._study._storage.set_trial_intermediate_value(trial_id, step, value)
+        trial = self._study.trials[number]
+        if len(self._goals) == 1 and not trial.state.is_finished():
+            self._study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
 
     def end(self, record: TrialRecord) -> None:
         """A search trial ended; told once, a trial that is already told is left alone."""

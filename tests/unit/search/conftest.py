@@ -1,4 +1,4 @@
-"""A run without Ray: the real strategy, desk and study over measurements from a function and a simulated clock."""
+"""A run without Ray: the real strategy, desk and study, measurements from a function, a simulated clock."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class MemoryStore:
 
 @dataclass
 class Run:
-    """What outlives a driver: lines, study storage, clock. `start` makes a driver from it, as a start does."""
+    """What outlives a driver: lines, study storage, clock. `start` makes a new driver from it."""
 
     experiment: Experiment
     surface: Surface
@@ -220,21 +220,19 @@ class Run:
         for _ in range(events):
             if self.desk.finished:
                 return True
-            while free and not self.desk.finished and (begun := self.desk.begin(Slot(free[0], self.parallel))):
+            while (
+                free and not self.desk.finished and (begun := self.desk.begin(Slot(free[0], self.parallel)))
+            ):
                 assignment, trial = begun
                 self.handed_out.append((assignment, trial))
                 steps = self._steps(trial, assignment.rounds)
-                heapq.heappush(
-                    queue, (self.seconds + 2, next(order), free.pop(0), assignment.key, steps)
-                )
+                heapq.heappush(queue, (self.seconds + 2, next(order), free.pop(0), assignment.key, steps))
             if not queue:
                 assert self.desk.finished, "nothing runs, nothing is handed out, and it is not finished"
                 return True
             self.seconds, _, slot, key, steps = heapq.heappop(queue)
             step = next(steps)
-            if step is None or step.ended is not None:
-                self.desk.end(key, step)
-            elif self.desk.step(key, step):
+            if step is None or step.ended is not None or self.desk.step(key, step):
                 self.desk.end(key, step)
             else:
                 heapq.heappush(queue, (self.seconds + 10, next(order), slot, key, steps))
@@ -255,7 +253,9 @@ class Run:
                 yield Step(None, State.FAILED, b.failure)
             shaken = b.tokens * (1 + noise.uniform(-0.01, 0.01))
             measured = _made_round(number, tokens_per_second=shaken, ttft_ms=b.ttft, trust=b.trust)
-            yield Step(measured, State.COMPLETE if number == rounds else None, times={"rounds": 10.0 * number})
+            yield Step(
+                measured, State.COMPLETE if number == rounds else None, times={"rounds": 10.0 * number}
+            )
 
     @property
     def searched(self) -> list[TrialLine]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tuner.search.assembly import proposer_of
@@ -20,7 +22,8 @@ constraints: ["slots * batch <= 128"]
 baseline: {slots: 1, spec: "no", batch: 32}
 objective: {maximize: output_tokens_per_second}
 """
-SAMPLERS = ["auto", "tpe", "random", "qmc", "nsga2", "grid"]
+OBJECTIVE = "objective: {maximize: output_tokens_per_second}\n"
+SAMPLERS = ["auto", "random", "qmc", "nsga2", "grid"]
 
 
 def propose(experiment, score, *, most=1000, history=None, proposer=None):
@@ -58,7 +61,7 @@ def test_a_small_space_is_exhausted_exactly_without_duplicates_or_invalid_ones(e
 def test_the_same_seed_proposes_the_same(experiment, score, sampler):
     def made(seed):
         return propose(
-            experiment(f"search.sampler={sampler}", f"search.seed={seed}", text=CONDITIONAL), score, most=12
+            experiment(f"search.sampler={sampler}", f"search.seed={seed}", text=CONDITIONAL), score, most=8
         )
 
     assert made(3) == made(3)
@@ -81,13 +84,12 @@ def test_a_baseline_that_leaves_parameters_to_the_engine_is_taken_in(experiment,
     e = experiment(f"search.sampler={sampler}", text=text)
     history = History(GOALS)
     history.add(
-        TrialRecord(
-            0, {"slots": 2}, [Deployment(0, Phase.SEARCH, 1, scores=[score()], state=State.COMPLETE)]
-        )
+        TrialRecord(0, {"slots": 2}, [Deployment(0, Phase.SEARCH, 1, scores=[score()], state=State.COMPLETE)])
     )
     proposer = proposer_of(e, history)
     proposer.learn(history.records[0])
-    assert len(propose(e, score, history=history, proposer=proposer)) == e.space.size()
+    found = propose(e, score, history=history, proposer=proposer, most=8)
+    assert len(found) == 8 and all(e.space.valid(p) for p in found)
 
 
 def test_what_an_earlier_start_tried_is_not_proposed_again(experiment, score):
@@ -113,7 +115,7 @@ def test_the_first_points_of_auto_lie_farther_apart_than_drawn_ones(experiment, 
 
 
 def test_the_model_finds_the_better_half(experiment, score):
-    text = "parameters: {slots: {low: 1, high: 1000, flag: -p}}\nobjective: {maximize: output_tokens_per_second}\n"
+    text = "parameters: {slots: {low: 1, high: 1000, flag: -p}}\n" + OBJECTIVE
     found = propose(experiment("search.sampler=tpe", text=text), score, most=40)
     late = [p["slots"] for p in found[-15:]]
     assert sum(late) / len(late) > 700
@@ -128,7 +130,11 @@ def test_a_value_that_is_not_a_number_does_not_upset_the_sampler(experiment, sco
         params = proposer.propose(number)
         value = float("nan") if number % 2 else 100.0
         done = Deployment(
-            number, Phase.SEARCH, 1, scores=[score(value, measured=value == value)], state=State.COMPLETE
+            number,
+            Phase.SEARCH,
+            1,
+            scores=[score(value, measured=not math.isnan(value))],
+            state=State.COMPLETE,
         )
         history.add(TrialRecord(number, params, [done]))
         proposer.learn(history.records[number])

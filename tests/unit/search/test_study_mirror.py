@@ -1,4 +1,4 @@
-"""The run's Optuna study on SQLite: states told as they are, repaired when it is lost or lags behind."""
+"""The run's Optuna study: states told as they are, repaired when it is lost or lags behind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from tuner.trial.objective import Goal
 
 
 @pytest.fixture
-def finished(run_of, tmp_path):
-    """A short run with complete, stopped and failed trials, its study in a file."""
+def finished(run_of):
+    """A short run with complete, stopped and failed trials."""
     run = run_of(
-        "search.trials=14", "search.sampler=grid", "validation.enabled=false", "search.early_stop=hopeless",
-        storage=f"sqlite:///{tmp_path / 'study.db'}",
+        "search.trials=14", "search.sampler=grid", "validation.enabled=false", "search.early_stop=hopeless"
     ).start()
     assert run.go()
     return run
@@ -56,16 +55,16 @@ def test_every_trial_has_the_same_constraints_and_infeasible_ones_break_one(fini
         assert (trial.constraints["deploys"] > 0) == (line.state == "failed")
 
 
-def test_a_lost_study_is_made_again_from_the_lines(finished, tmp_path):
+def test_a_lost_study_is_made_again_from_the_lines(finished):
     before = told(opened(finished.storage))
-    finished.storage = f"sqlite:///{tmp_path / 'other.db'}"
+    finished.storage = optuna.storages.InMemoryStorage()
     finished.start()
     assert told(opened(finished.storage)) == before
 
 
-def test_a_study_that_lags_behind_catches_up_without_a_warning(finished, tmp_path):
+def test_a_study_that_lags_behind_catches_up_without_a_warning(finished):
     before = told(opened(finished.storage))
-    finished.storage = f"sqlite:///{tmp_path / 'lagging.db'}"
+    finished.storage = optuna.storages.InMemoryStorage()
     lines, finished.store.trials = finished.store.trials, finished.store.trials[:6]
     finished.start()
     seventh = lines[6]
@@ -76,6 +75,18 @@ def test_a_study_that_lags_behind_catches_up_without_a_warning(finished, tmp_pat
         warnings.simplefilter("error", UserWarning)
         finished.start()
     assert told(opened(finished.storage)) == before
+
+
+def test_a_study_in_a_file_is_gone_on_with(run_of, tmp_path):
+    run = run_of("search.trials=2", "search.sampler=grid", "validation.enabled=false", "search.seed=1")
+    run.storage = f"sqlite:///{tmp_path / 'study.db'}"
+    run.start()
+    assert not run.go(events=4)
+    assert run.start().go()
+    assert {t.state.name for t in opened(run.storage).trials} <= {"COMPLETE", "PRUNED"}
+    assert [t.params for t in opened(run.storage).trials] == [
+        {line.trial: line.params for line in run.searched}[n] for n in (0, 1)
+    ]
 
 
 def test_a_trial_that_is_measured_again_shows_its_new_values(run_of):

@@ -1,0 +1,90 @@
+"""The live table, and the lines where the output is no terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tuner.search.progress import Progress
+from tuner.search.startup import Stopwatch
+
+COLUMNS = ("output_tokens_per_second", "ttft_p95_ms", "absent.ttft_p95_ms")
+
+
+def shown_by(run, *, terminal, events=5_000):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=240)
+    run.start()
+    progress = Progress(
+        console, strategy=run.strategy, columns=COLUMNS, planned=(8, 9), parallel=1, clock=lambda: run.seconds
+    )
+    run.watchers.append(progress)
+    with progress:
+        progress.waiting("waits for [a place]")
+        run.go(events=events)
+        progress.waiting("")
+        if terminal:
+            console.print(progress._render())
+    return out.getvalue()
+
+
+@pytest.fixture
+def short(run_of, behaviour, usual_surface):
+    """A run that also measures what is not a number: no request ends, and nothing fails."""
+    return run_of("search.sampler=grid", "search.trials=8")
+
+
+def test_without_a_terminal_every_deployment_is_one_line(short):
+    lines = shown_by(short, terminal=False).splitlines()
+    assert lines[0] == "waits for [a place]"
+    assert len(lines) == 1 + len(short.store.trials)
+    assert lines[1].startswith("trial 0 slots=1 batch=32 mode=safe | round 3/3 | output_tokens_per_second")
+    assert all("best so far: " in line and "left" in line for line in lines[1:])
+    assert any("failed: crash: the engine ended" in line for line in lines)
+    assert any("block 3" in line for line in lines)
+
+
+def test_on_a_terminal_there_is_a_table_with_running_rows(short):
+    text = shown_by(short, terminal=True, events=5)
+    assert "running" in text and "slots=1 batch=32 mode=safe" in text and "ttft_p95_ms" in text
+
+
+def test_absent_metrics_are_a_dash(short):
+    assert "absent.ttft_p95_ms -" in shown_by(short, terminal=False)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_brackets_in_a_value_are_no_markup(run_of, terminal):
+    text = """\
+parameters: {mode: {values: ["[/b]", "[red]x"], flag: --mode}}
+baseline: {mode: "[/b]"}
+objective: {maximize: output_tokens_per_second}
+"""
+
+    def surface(trial):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(
+            tokens=100.0, ttft=50.0, failure=None, fails_in_round=0, trust=None, dies=False, interrupted=False
+        )
+
+    out = shown_by(run_of(text=text, surface=surface), terminal=terminal)
+    assert "mode=[/b]" in out and "mode=[red]x" in out
+
+
+def test_with_nothing_feasible_no_best_is_claimed(run_of, behaviour):
+    run = run_of("search.sampler=grid", "search.trials=3", surface=lambda trial: behaviour(100.0, 500.0))
+    assert "best so far: none feasible" in shown_by(run, terminal=False)
+
+
+def test_the_stopwatch_tells_rays_time_from_ours():
+    moments = iter([2.0, 5.0, 6.0])
+    watch = Stopwatch(now=lambda: next(moments), started=0.0)
+    watch.mark("imports")
+    watch.mark("ray")
+    watch.mark("study")
+    watch.mark("first request", at=5.5)  # before the last mark: no time of its own
+    assert watch.parts == {"imports": 2.0, "ray": 3.0, "study": 1.0, "first request": 0.0}
+    assert (watch.total, watch.ours) == (6.0, 3.0)
