@@ -64,7 +64,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, text: str) -> None:
-        if self._chart and self.open[-1] == "script":
+        if self._chart and self.open[-1:] == ["script"]:
             self.figures[self._chart] = json.loads(text)
         elif self.open and self.open[-1] not in ("script", "style"):
             self.text.append(text)
