@@ -247,3 +247,5 @@ def test_a_figure_cannot_end_its_script_element() -> None:
     charts.place("one", {"data": [{"name": "</script><b>&"}], "layout": {}})
     page = Page(str(charts.scripts()))
     assert page.figures == {"chart-one": {"data": [{"name": "</script><b>&"}], "layout": {}}}
+    body = str(charts.scripts()).partition(">")[2].rpartition("</script>")[0]
+    assert not set("<>&") & set(body)  # "</script " would end it too
