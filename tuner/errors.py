@@ -1,15 +1,15 @@
 """The one tree of errors, sorted by what the caller does next, and the one list of failure classes.
 
-    TunerError                     anything this package says about itself; one line for a person
-    ├── UserError                  the person's mistake: fix the input and run again     (exit code 2)
-    │   └── SpecError              something in the experiment file, with file and line
-    ├── WorldError                 the machine's or the cluster's: look there            (exit code 1)
-    │   └── LeaseHeld              another driver works on the same run
-    ├── DeployError                a deployment that did not come up; carries a Failure
-    │   ├── ConfigurationRefused   condemn: the configuration caused it, it will again
-    │   ├── DeployInterrupted      retry: the node or the moment caused it
-    │   └── BackendBroken          stop the run: nothing can be deployed at all
-    └── Cancelled                  somebody asked for it to end
+TunerError                     anything this package says about itself; one line for a person
+├── UserError                  the person's mistake: fix the input and run again     (exit code 2)
+│   └── SpecError              something in the experiment file, with file and line
+├── WorldError                 the machine's or the cluster's: look there            (exit code 1)
+│   └── LeaseHeld              another driver works on the same run
+├── DeployError                a deployment that did not come up; carries a Failure
+│   ├── ConfigurationRefused   condemn: the configuration caused it, it will again
+│   ├── DeployInterrupted      retry: the node or the moment caused it
+│   └── BackendBroken          stop the run: nothing can be deployed at all
+└── Cancelled                  somebody asked for it to end
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.deploy.from_experiment import backend_of
+from tuner.deploy.backends import backend_for
 from tuner.errors import ConfigurationRefused, FailureClass
 from tuner.spec import load_experiment
 from tuner.spec.shipped import search_space
@@ -17,7 +17,7 @@ def deploy(trial, complete):
     """Deploy a configuration of the quickstart, then take it away."""
     pytest.importorskip("xllamacpp")
     experiment = load_experiment(search_space("quickstart"))
-    backend = backend_of(experiment)
+    backend = backend_for(experiment)
 
     def up(**changes):
         params = {**experiment.space.baseline, **changes}

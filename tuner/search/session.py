@@ -169,7 +169,7 @@ class Session:
             )
 
     def _conclude(self, assembly: Assembly) -> Verdict:
-        from tuner.results.report import write_report  # noqa: PLC0415  plotly costs a second
+        from tuner.results.report import write_report  # noqa: PLC0415  plotly.js is read only at the end
 
         verdict = concluded(
             assembly.history,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tuner.deploy.backends import backend_for
 from tuner.deploy.embedded.model import ModelSettings
-from tuner.deploy.from_experiment import backend_of
 from tuner.spec import load_experiment
 from tuner.spec.shipped import search_space
 
@@ -29,10 +29,9 @@ def test_its_baseline_is_one_of_its_configurations(experiment):
     assert experiment.space.valid(experiment.space.baseline)
 
 
-def test_its_backend_takes_every_value_from_it(experiment, tmp_path):
-    backend = backend_of(experiment, log_dir=tmp_path)
+def test_its_backend_takes_every_value_from_it(experiment):
+    backend = backend_for(experiment)
     assert isinstance(backend.model, ModelSettings)
     assert backend.model.hidden_size == experiment.model.synthetic.hidden_size
     assert (backend.binary, backend.ready_seconds, backend.stop_seconds) == ("embedded", 10, 2)
     assert "--model" in backend.template
-    assert backend.log_dir == tmp_path

@@ -18,7 +18,7 @@ def make_backend(experiment: Experiment) -> LocalBackend:
     if model.synthetic is not None:
         source = ModelSettings(**model.synthetic.model_dump())
     elif model.path is not None:
-        source = str(Path(model.path).expanduser().resolve())
+        source = str(Path(model.path).expanduser().absolute())  # a Ray worker runs elsewhere
     else:
         raise UserError("model: got neither path nor synthetic; would be right: model: {path: FILE}")
     pinning = deploy.pinning
