@@ -44,6 +44,11 @@ GOOD = 0.05  # a winner within this share of the best is found
 Visits = dict[str, list[dict[str, str]]]
 
 
+def configurations(experiment: Experiment) -> list[dict[str, ParamValue]]:
+    """The grid, and what the engine does when it is given no flag at all."""
+    return [*experiment.space.grid(), {}]
+
+
 def key_of(params: dict[str, ParamValue]) -> str:
     return json.dumps(params, sort_keys=True)
 
@@ -76,7 +81,12 @@ def is_done(rows: list[dict[str, str]], metric: str) -> bool:
 
 
 def visit(
-    experiment: Experiment, backend: Any, engine_load: HttpLoad, number: int, params: dict[str, ParamValue]
+    experiment: Experiment,
+    backend: Any,
+    engine_load: HttpLoad,
+    number: int,
+    params: dict[str, ParamValue],
+    rounds: int,
 ) -> dict[str, Any]:
     """One deployment, measured as a trial is, without Ray."""
     space, load = experiment.space, experiment.workload
@@ -94,7 +104,7 @@ def visit(
         trial,
         backend=backend,
         load=engine_load,
-        rounds=load.rounds,
+        rounds=rounds,
         warmup_seconds=load.warmup_seconds,
         clock=time.monotonic,
         now=time.time,
@@ -102,12 +112,12 @@ def visit(
         progress=lambda line: None,
         cancel=lambda: False,
     )
-    rounds = []
+    measured = []
     try:
         while True:
             step = life.step()
             if step.round is not None:
-                rounds.append(step.round)
+                measured.append(step.round)
             if step.ended is not None:
                 break
     finally:
@@ -117,20 +127,20 @@ def visit(
     columns = [*(g.metric for g in objective.goals), *objective.slos]
     row: dict[str, Any] = {"params": key_of(params), "failure": "", **dict.fromkeys(columns, "")}
     if step.ended is State.COMPLETE:
-        metrics = objective.score(rounds).metrics
+        metrics = objective.score(measured).metrics
         row.update({c: f"{metrics[c]:.6g}" for c in columns})
     else:
         row["failure"] = str(step.failure.kind) if step.failure else str(step.ended)
-    row["dirty_rounds"] = sum(any(p.trust.dirty for p in r.points) for r in rounds)
-    row["client_bound_rounds"] = sum(any(p.trust.client_bound for p in r.points) for r in rounds)
+    row["dirty_rounds"] = sum(any(p.trust.dirty for p in r.points) for r in measured)
+    row["client_bound_rounds"] = sum(any(p.trust.client_bound for p in r.points) for r in measured)
     return row
 
 
-def measure(experiment: Experiment, path: Path, *, minutes: float, seed: int) -> None:
+def measure(experiment: Experiment, path: Path, *, minutes: float, seed: int, rounds: int) -> None:
     """Visit until every configuration is done, or the time is up."""
     backend, engine_load = backend_for(experiment), HttpLoad(experiment.workload)
     metric = experiment.objective[0].metric
-    grid = list(experiment.space.grid())
+    grid = configurations(experiment)
     visits, deadline, rng, number = read(path), time.monotonic() + minutes * 60, random.Random(seed), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     while left := [p for p in grid if not is_done(visits[key_of(p)], metric)]:
@@ -140,7 +150,10 @@ def measure(experiment: Experiment, path: Path, *, minutes: float, seed: int) ->
                 print(f"out of time; {len(left)} configurations of {len(grid)} are not done")
                 return
             number += 1
-            row = {"unix_time": round(time.time()), **visit(experiment, backend, engine_load, number, params)}
+            row = {
+                "unix_time": round(time.time()),
+                **visit(experiment, backend, engine_load, number, params, rounds),
+            }
             new = not path.exists()
             with path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, row)
@@ -156,7 +169,7 @@ def summary(experiment: Experiment, visits: Visits) -> list[dict[str, Any]]:
     """One entry a configuration, the best feasible first."""
     goal, slos = experiment.objective[0], experiment.slo
     found = []
-    for params in experiment.space.grid():
+    for params in configurations(experiment):
         rows = visits[key_of(params)]
         values = values_of(rows, goal.metric)
         failed = sum(bool(r["failure"]) for r in rows)
@@ -217,6 +230,11 @@ def judge(experiment: Experiment, visits: Visits, runs: list[Path]) -> None:
         found += share >= 1 - GOOD
         print(f"{run.name}: {told['verdict']['outcome']}, winner at {share:.1%} of the best")
     print(f"{found} of {len(runs)} winners within {GOOD:.0%} of the best ({best:.4g})")
+    default = entries[key_of({})]
+    print(
+        f"the engine's default: {default['mean'] / best:.1%} of the best, "
+        f"{'feasible' if default['feasible'] else 'infeasible'}"
+    )
 
 
 def main() -> None:
@@ -227,11 +245,14 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="of a visit; more visits are better than more rounds"
+    )
     given = parser.parse_args()
     experiment = load_experiment(given.experiment)
     if given.what == "measure":
         print(f"cores {available_cores()}")
-        measure(experiment, given.visits, minutes=given.minutes, seed=given.seed)
+        measure(experiment, given.visits, minutes=given.minutes, seed=given.seed, rounds=given.rounds)
     elif given.what == "show":
         show(experiment, read(given.visits))
     else:
