@@ -11,7 +11,7 @@ from tuner.search.budget import Limits
 from tuner.search.desk import Desk, Watcher
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
-from tuner.search.plan import measuring_seconds
+from tuner.search.plan import measuring_seconds, most_trials
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
 from tuner.search.stopping import rules_for
@@ -96,12 +96,20 @@ class Assembly:
             watchers=watchers,
             elapsed=elapsed,
         )
-        size = experiment.space.size()
-        trials = experiment.search.trials if size is None else min(experiment.search.trials, size + 1)
         v = experiment.validation
         deployments = (v.top + 1) * v.deployments if v.enabled else 0
         columns = tuple(dict.fromkeys([*(g.metric for g in goals), *slos]))
-        return cls(goals, objective, history, strategy, study, desk, columns, (trials, deployments), watchers)
+        return cls(
+            goals,
+            objective,
+            history,
+            strategy,
+            study,
+            desk,
+            columns,
+            (most_trials(experiment), deployments),
+            watchers,
+        )
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` see what happens from now on."""

@@ -28,7 +28,7 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
     sampler = f"{search.sampler}, learns from {kind.reads.value}"
     lines = [
         ("space", f"{_counted(size)} over {len(space.parameters)} parameters"),
-        ("trials", f"at most {_trials(experiment)}, parallel: {asked}; sampler {sampler}"),
+        ("trials", f"at most {most_trials(experiment)}, parallel: {asked}; sampler {sampler}"),
         ("baseline", f"trial 0: {shown(space.baseline) or 'the engine’s defaults'}"),
         ("first", "; ".join(shown(p) for p in first) or "none"),
         ("load", "; ".join(_point(p) for p in experiment.workload.points)),
@@ -107,11 +107,11 @@ def _validation_deployments(experiment: Experiment) -> int:
 def _share(experiment: Experiment) -> float:
     rounds = experiment.workload.rounds
     validating = _validation_deployments(experiment) * (experiment.validation.rounds or rounds)
-    return validating / (validating + _trials(experiment) * rounds)
+    return validating / (validating + most_trials(experiment) * rounds)
 
 
 def _cost(experiment: Experiment, parallel: int) -> str:
-    made = _trials(experiment) + _validation_deployments(experiment)
+    made = most_trials(experiment) + _validation_deployments(experiment)
     measured = made * measuring_seconds(experiment) / parallel
     longest = measured + made * (experiment.deploy.ready_seconds + experiment.deploy.stop_seconds) / parallel
     hours = experiment.search.budget.hours

@@ -94,7 +94,7 @@ class OptunaProposer:
         """See `strategy.Proposer`."""
         self._seen.add(self._space.key(record.params))
         last = record.search
-        if last is None or not self._told_in_full(record.params):
+        if last is None or not self._space.complete(record.params):
             return
         trial = self._asked.pop(record.number, None) or self._ask_known(record.params)
         for key, value in {**constraints(last, self._slos), _IN_SPACE: 0.0}.items():
@@ -184,10 +184,6 @@ class OptunaProposer:
         for name in params:
             self._codes[name].suggest(trial, name)
         return trial
-
-    def _told_in_full(self, params: Mapping[str, ParamValue]) -> bool:
-        """False for a baseline that leaves parameters to the engine: no point of the space."""
-        return all(name in params for name in self._space.order if self._space.is_active(name, params))
 
     def _shuffled_grid(self) -> Iterator[dict[str, ParamValue]]:
         points = list(itertools.islice(self._space.grid(), 1_000_000))

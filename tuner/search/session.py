@@ -24,6 +24,8 @@ from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
 from tuner.spec import Experiment
 from tuner.verdict import Verdict
 
+_NOTED_EVERY_SECONDS = 30.0  # so much of the hours budget a kill -9 can lose
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -121,7 +123,7 @@ class Session:
             ray_run = RayRun(
                 self._experiment, address=self._options.address, tag=self.run.name, watch=self._watch
             )
-            if isinstance(ray_run.cores, tuple):
+            if ray_run.cores is not None:
                 self._backend = replace(self._backend, available=ray_run.cores)  # type: ignore[type-var]
             assembly = Assembly.of(
                 self._experiment, self.run, parallel=ray_run.parallel, elapsed=self._elapsed
@@ -139,7 +141,10 @@ class Session:
             try:
                 with Interrupt(assembly.strategy) as interrupt, progress:
                     ray_run.run(
-                        assembly.desk, backend=self._backend, interrupt=interrupt, waiting=progress.waiting
+                        assembly.desk,
+                        backend=self._backend,
+                        interrupt=interrupt,
+                        waiting=lambda line: self._looked(assembly, progress, line),
                     )
             finally:
                 self.interrupted = interrupt.asked
@@ -148,6 +153,12 @@ class Session:
             cluster.stop()
             self._backend.sweep(self.run.name)
         return assembly
+
+    def _looked(self, assembly: Assembly, progress: Progress, line: str) -> None:
+        """On every turn of Tune's loop: what is waited for, and the time spent so far for a next session."""
+        progress.waiting(line)
+        if self._elapsed() - self._state.elapsed_seconds > _NOTED_EVERY_SECONDS:
+            self._write_state(assembly, RunStatus.RUNNING)
 
     def _greet(self, assembly: Assembly) -> None:
         """Say what an earlier session left."""

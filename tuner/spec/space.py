@@ -209,6 +209,10 @@ class Space:
         """Whether `name` would be passed beside the other values of `params`."""
         return name not in self._when or self._when[name].true(self.active(params))
 
+    def complete(self, params: Mapping[str, ParamValue]) -> bool:
+        """Whether every active parameter has a value: a point of the space, nothing left to the engine."""
+        return all(name in params for name in self._order if self.is_active(name, params))
+
     def _ordered(self) -> list[str]:
         """Parameters with those that a `when` names before the one that has it; else the file's order."""
         order: list[str] = []
