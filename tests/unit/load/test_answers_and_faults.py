@@ -190,3 +190,27 @@ def test_a_url_that_cannot_be_used_is_said_in_one_line(url: str) -> None:
 def test_a_missing_ca_file_is_said_in_one_line() -> None:
     with pytest.raises(LoadError, match="CA file /nowhere"):
         Origin.of(Endpoint(url="https://h", model="m", ca_file="/nowhere"))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_cancellation_that_comes_as_the_connection_does_is_not_lost(turns: int) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        connected: asyncio.Future[tuple[None, None]] = loop.create_future()
+
+        async def create_connection(*_: Any, **__: Any) -> Any:
+            return await connected
+
+        loop.create_connection = create_connection  # type: ignore[method-assign, assignment]
+        origin = Origin.of(Endpoint(url="http://127.0.0.1:1", model="m"))
+        opening = asyncio.ensure_future(Connection(origin, clock=time.perf_counter).open())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        connected.set_result((None, None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if opening.cancel():  # else it was done before
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+
+    asyncio.run(run())

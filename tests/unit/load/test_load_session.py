@@ -9,12 +9,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import tuner.load.round
+import tuner.load.target
 from tuner.errors import Cancelled
 from tuner.load import HttpLoad
 from tuner.spec.workload import Workload
@@ -24,6 +26,26 @@ from tuner.trial.rounds import PointResult
 
 def never() -> bool:
     return False
+
+
+def measured(measure: Callable[[], PointResult], check: Callable[[PointResult], None]) -> None:
+    """`check` passes on one of a few measurements: a busy machine spoils some, a wrong figure all.
+
+    Where the measurements say of themselves that the machine was taken, nothing is proven either way.
+    """
+    spoiled = True
+    for _ in range(4):
+        found = measure()
+        try:
+            check(found)
+        except AssertionError as error:
+            failed = error
+            spoiled = spoiled and (found.trust.dirty or found.trust.client_bound)
+        else:
+            return
+    if spoiled:
+        pytest.skip(f"the machine is too busy to measure a truth: {found.trust.reasons}")
+    raise failed
 
 
 def workload(**given: Any) -> Workload:
@@ -52,36 +74,47 @@ def steady(scripted: ModuleType) -> Any:
 
 
 def test_a_closed_loop_measures_the_truth(steady: Any) -> None:
-    found = one_round(steady, workload(round_seconds=0.8))
-    ideal = 8 * 16 / 0.18
-    assert found.output_tokens / found.window_seconds == pytest.approx(ideal, rel=0.07)
-    assert found.requests / found.window_seconds == pytest.approx(8 / 0.18, rel=0.15)
-    assert found.histograms["ttft_ms"].quantile(0.5) == pytest.approx(30, abs=4)
-    assert found.histograms["tpot_ms"].quantile(0.5) == pytest.approx(10, rel=0.05)
-    assert found.histograms["itl_ms"].quantile(0.5) == pytest.approx(10, rel=0.15)
-    assert found.histograms["e2e_ms"].quantile(0.5) == pytest.approx(180, abs=8)
-    assert found.input_tokens == 48 * found.requests
-    assert found.errors == {} and found.cut == 8
-    assert found.trust.achieved == pytest.approx(8, rel=0.05) and not found.trust.invalid
-    assert found.trust.token_source == "usage"
-    assert len(found.parts) == 5
+    def check(found: PointResult) -> None:
+        ideal = 8 * 16 / 0.18
+        assert found.output_tokens / found.window_seconds == pytest.approx(ideal, rel=0.07)
+        assert found.requests / found.window_seconds == pytest.approx(8 / 0.18, rel=0.15)
+        assert found.histograms["ttft_ms"].quantile(0.5) == pytest.approx(30, abs=4)
+        assert found.histograms["tpot_ms"].quantile(0.5) == pytest.approx(10, rel=0.05)
+        assert found.histograms["itl_ms"].quantile(0.5) == pytest.approx(10, rel=0.15)
+        assert found.histograms["e2e_ms"].quantile(0.5) == pytest.approx(180, abs=8)
+        assert found.input_tokens == 48 * found.requests
+        assert found.errors == {} and found.cut == 8
+        assert found.trust.achieved == pytest.approx(8, rel=0.05) and not found.trust.invalid
+        assert found.trust.token_source == "usage"
+        assert len(found.parts) == 5
+
+    measured(lambda: one_round(steady, workload(round_seconds=0.8)), check)
 
 
 def test_streams_do_not_run_in_step(steady: Any) -> None:
-    one_round(steady, workload(concurrency=16, round_seconds=0.4))
-    sent = [at for at, r in zip(steady.seen.times, steady.seen.requests, strict=True) if r["max_tokens"] > 1]
-    later = sent[16:]  # all streams start at once
-    together = max(sum(abs(a - b) < 0.01 for b in later) for a in later)
-    assert together <= 8  # of 16; spread over 180 ms one or two would be usual
+    def measure() -> PointResult:
+        steady.seen.times.clear()
+        steady.seen.requests.clear()
+        return one_round(steady, workload(concurrency=16, round_seconds=0.4))
+
+    def check(found: PointResult) -> None:
+        seen = zip(steady.seen.times, steady.seen.requests, strict=True)
+        later = [at for at, asked in seen if asked["max_tokens"] > 1][16:]  # all streams start at once
+        together = max(sum(abs(a - b) < 0.01 for b in later) for a in later)
+        assert together <= 8  # of 16; spread over 180 ms one or two would be usual
+
+    measured(measure, check)
 
 
 def test_an_open_loop_is_timed_from_the_intended_send(steady: Any) -> None:
-    given = workload(concurrency=None, request_rate=60, arrivals="constant", round_seconds=0.8)
-    found = one_round(steady, given)
-    assert found.trust.achieved == pytest.approx(60, rel=0.05)
-    assert found.histograms["ttft_ms"].quantile(0.5) == pytest.approx(31, abs=5)
-    assert found.output_tokens / found.window_seconds == pytest.approx(60 * 16, rel=0.08)
-    assert not found.trust.over_saturated
+    def check(found: PointResult) -> None:
+        assert found.trust.achieved == pytest.approx(60, rel=0.05)
+        assert found.histograms["ttft_ms"].quantile(0.5) == pytest.approx(31, abs=5)
+        assert found.output_tokens / found.window_seconds == pytest.approx(60 * 16, rel=0.08)
+        assert not found.trust.over_saturated
+
+    given = workload(concurrency=None, request_rate=60, arrivals="constant", round_seconds=0.6)
+    measured(lambda: one_round(steady, given), check)
 
 
 @pytest.fixture
@@ -130,18 +163,41 @@ def test_nothing_is_in_flight_after_a_round_and_connections_are_kept(scripted: M
         load.close()
 
 
-def test_lengths_and_arrivals_are_the_same_for_every_salt_and_prompts_are_not(steady: Any) -> None:
-    given = workload(scenario="U(20,90)/(2,9)", concurrency=4, round_seconds=0.3)
-    asked = []
+@pytest.mark.parametrize("loop", [{"concurrency": 1}, {"concurrency": None, "request_rate": 40}], ids=str)
+def test_lengths_and_arrivals_are_the_same_for_every_salt_and_prompts_are_not(
+    steady: Any, loop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[Any] = []
+
+    async def kept(*given: Any, **named: Any) -> Any:
+        passes.append(await tuner.load.round.pass_over(*given, **named))
+        return passes[-1]
+
+    monkeypatch.setattr(tuner.load.target, "pass_over", kept)
+    given = workload(scenario="U(20,90)/(2,9)", round_seconds=0.3, **loop)
+    prompts = []
     for salt in ("trial 1", "trial 2"):
-        start = len(steady.seen.requests)
+        start = len(steady.seen.prompts)
         one_round(steady, given, salt=salt)
-        asked.append([r for r in steady.seen.requests[start:] if r["max_tokens"] > 1])
-    one, other = ([(len(r["prompt"].split()), r["max_tokens"]) for r in seen] for seen in asked)
-    assert sorted(one[:12]) == sorted(other[:12])
-    prompts = [[r["prompt"] for r in seen] for seen in asked]
-    assert not set(prompts[0]) & set(prompts[1])
-    assert len(set(prompts[0])) == len(prompts[0])
+        prompts.append(
+            {
+                p
+                for p, r in list(zip(steady.seen.prompts, steady.seen.requests, strict=True))[start:]
+                if r["max_tokens"] > 1
+            }
+        )
+    asked = [
+        [
+            (x.asked_tokens, None if x.intended is None else round(x.intended - p.window.opens, 6))
+            for x in p.exchanges
+            if x.intended is None or x.intended >= p.window.opens
+        ]
+        for p in passes
+    ]
+    common = min(len(a) for a in asked)
+    assert common >= 2
+    assert asked[0][:common] == asked[1][:common]
+    assert not prompts[0] & prompts[1]
 
 
 def test_rounds_differ_in_their_prompts(steady: Any) -> None:
@@ -286,11 +342,18 @@ def test_open_says_what_the_server_refuses(scripted: ModuleType) -> None:
 def test_progress_is_told_about_once_a_second(steady: Any) -> None:
     told: list[dict[str, Any]] = []
     given = workload(round_seconds=1.05)
-    one_round(steady, given, load=HttpLoad(given, on_progress=told.append))
-    assert len(told) == 1
-    assert told[0]["point"] == "load" and told[0]["round"] == 1
-    assert told[0]["output_tokens_per_second"] == pytest.approx(8 * 16 / 0.18, rel=0.1)
-    assert told[0]["ttft_p50_ms"] == pytest.approx(30, abs=4)
+
+    def measure() -> PointResult:
+        told.clear()
+        return one_round(steady, given, load=HttpLoad(given, on_progress=told.append))
+
+    def check(found: PointResult) -> None:
+        assert len(told) == 1
+        assert told[0]["point"] == "load" and told[0]["round"] == 1
+        assert told[0]["output_tokens_per_second"] == pytest.approx(8 * 16 / 0.18, rel=0.1)
+        assert told[0]["ttft_p50_ms"] == pytest.approx(30, abs=4)
+
+    measured(measure, check)
 
 
 def test_several_points_are_measured_one_after_another(steady: Any) -> None:
@@ -330,14 +393,14 @@ def test_a_session_is_pinned_to_the_endpoints_cores_and_gives_them_back(steady: 
 
 def test_it_imports_in_a_second_and_without_ray() -> None:
     code = (
-        "import sys, time; t = time.perf_counter(); import tuner.load; "
-        "print(time.perf_counter() - t, 'ray' in sys.modules, 'optuna' in sys.modules)"
+        "import sys, time; import tuner.load; "
+        "print(time.process_time(), 'ray' in sys.modules, 'optuna' in sys.modules)"
     )
     seconds, *heavy = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert heavy == ["False", "False"]
-    assert float(seconds) < 3  # 0.25 s alone; three times a second's promise on a busy machine
+    assert float(seconds) < 1  # of CPU, which a busy machine stretches less than time
 
 
 def test_it_works_on_asyncios_own_loop(steady: Any, monkeypatch: pytest.MonkeyPatch) -> None:
