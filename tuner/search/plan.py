@@ -94,9 +94,13 @@ def _counted(size: int | None) -> str:
     return f"{size:,} configurations" if size is not None else "more configurations than can be counted"
 
 
-def _trials(experiment: Experiment) -> int:
-    size = experiment.space.size()
-    return experiment.search.trials if size is None else min(experiment.search.trials, size + 1)
+def most_trials(experiment: Experiment) -> int:
+    """Trials of the search at most: a small space is used up before the budget is."""
+    space = experiment.space
+    size = space.size()
+    if size is None:
+        return experiment.search.trials
+    return min(experiment.search.trials, size + (not space.complete(space.baseline)))
 
 
 def _validation_deployments(experiment: Experiment) -> int:
