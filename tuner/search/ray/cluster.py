@@ -49,6 +49,7 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # an engine inherits it: 15 would lose to any neighbour
     common = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
