@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test unit engine slow lint types format schema clean bench-start
+.PHONY: help quickstart test unit engine slow lint types format clean bench-start bench-grid
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   from nothing to a proven winner on the embedded engine, about five minutes"
 	@echo "make test         lint, types, unit tests and tests on the real engine"
 	@echo "make slow         kills, many nodes, the wheel: many minutes"
+	@echo "make bench-start  what a run costs beside deploying and measuring"
+	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12")'
@@ -34,15 +36,21 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 unit: $(INSTALLED)
-	$(BIN)/pytest tests/unit tests/conformance
+	$(BIN)/pytest -n 2 -m 'not engine and not slow'
 
 engine: $(INSTALLED)
-	$(BIN)/pytest tests/engine
+	$(BIN)/pytest -m engine
 
 test: lint types unit engine
 
 slow: $(INSTALLED)
-	$(BIN)/pytest tests/slow
+	$(BIN)/pytest -m slow
+
+bench-start: $(INSTALLED)
+	$(BIN)/python benchmarks/start.py
+
+bench-grid: $(INSTALLED)
+	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
