@@ -26,7 +26,8 @@ class Cluster:
         self._start([*ray, "start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1",
                      f"--resources={head_resources}", *common])  # fmt: skip
         self._start([*ray, "start", f"--address={self.address}", "--num-cpus=2", "--disable-usage-stats"])
-        self.raylets = lab.named("raylet")
+        # The head first: the driver is on it.
+        self.raylets = sorted(lab.named("raylet"), key=lambda p: "--head" not in p.cmdline())
         assert len(self.raylets) == 2
 
     def _start(self, command: list[str]) -> None:
@@ -167,3 +168,34 @@ def test_trials_of_one_two_and_four_accelerators_never_hold_more_than_there_are(
 def _placed(line: dict) -> float:
     """When a deployment had its place: it was handed out before that, and waited."""
     return line["ended"] - sum(seconds for part, seconds in line["times"].items() if part != "total")
+
+
+def test_a_node_that_dies_costs_its_trial_an_attempt_and_the_run_goes_on(lab, whole_runs):
+    cluster = Cluster(lab, whole_runs, [lab.python, "-m", "ray.scripts.scripts"])
+    started = lab.start(
+        lab.write(
+            slo=None,
+            deploy={"pinning": "none"},
+            parameters={
+                "slots": {"values": [2, 4, 8, 16], "flag": "--parallel"},
+                "cache_v": {"values": ["f16"], "flag": "--cache-type-v"},
+            },
+            workload={"rounds": 4},
+            search={"trials": 4, "parallel": 2},
+            validation={"enabled": False},
+        ),
+        "--address",
+        cluster.address,
+    )
+
+    def engines_of_the_second() -> list:
+        return [process for process in lab.engines() if cluster.node_of(process) == 1]
+
+    there = whole_runs.until(engines_of_the_second, seconds=120, what="an engine on the second node")
+    cluster.raylets[1].kill()
+    whole_runs.until(lambda: not any(p.is_running() for p in there), seconds=3, what="no engine there")
+    ended = started.wait(200)
+    assert ended.code == 0, ended.err + ended.out
+    assert ended.error_lines == []
+    assert sorted(t for t, _, s in whole_runs.ended_search(lab.the_run()) if s == "complete") == [0, 1, 2, 3]
+    assert any(state == "interrupted" for _, _, state in whole_runs.ended_search(lab.the_run()))

@@ -97,6 +97,10 @@ class RayRun:
                     "Ray's raylet on this machine died, and its trials with it; "
                     "give the same command again: the run goes on"
                 )
+            if link.slots.lost and not desk.finished:
+                raise WorldError(
+                    "every Ray node that trials ran on died; give the same command again on others"
+                )
             for trial in desk.running if interrupt.asked else ():
                 if trial.name not in told:
                     told.add(trial.name)

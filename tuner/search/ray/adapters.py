@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,8 @@ from tuner.search.history import Key
 from tuner.search.ray.slots import SlotPool
 from tuner.search.ray.trainable import ASSIGNMENT, STEP
 from tuner.trial.life import Step
+
+_LOOK_SECONDS = 1.0
 
 
 class Link:
@@ -78,6 +81,12 @@ class Link:
             self.desk.strategy.abandon(key)
         self.slots.take_back(trial_id, last=self.names.pop(trial_id))
 
+    def in_vain(self, trial_id: str) -> bool:
+        """Whether a trial waits for a place that it will not get, or should not take any more."""
+        return trial_id in self.keys and (
+            self.desk.strategy.stopped is not None or self.slots.stranded(trial_id)
+        )
+
     @contextmanager
     def _giving_up(self) -> Iterator[None]:
         """Tune would go on after an error in its callbacks, or lose it: keep it, and start no more."""
@@ -117,9 +126,24 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
 class DeskScheduler(FIFOScheduler):  # type: ignore[misc]
     """Hands each round to the desk and stops what it says."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._link = link
+        self._clock = clock
+        self._looked = clock()
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Tune's choice; what waits for a node that died is given up first, for it would wait for ever.
+
+        Ray takes seconds to call a node dead: until then its slot may be lent once more. After a Ctrl-C
+        nothing that waits is waited for.
+        """
+        if self._clock() - self._looked > _LOOK_SECONDS:
+            self._looked = self._clock()
+            for trial in list(tune_controller.get_live_trials()):  # stopping takes it out of the set
+                if trial.status == "PENDING" and self._link.in_vain(trial.trial_id):
+                    tune_controller.stop_trial(trial)
+        return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""

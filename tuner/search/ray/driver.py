@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,8 @@ def drive(
     Args:
         tick: called often, with the names of deployments that wait for a place in the cluster.
     """
+    # That an actor died stands in trials.jsonl; Tune would print a traceback of it.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(
         DeploymentTrainable, shared={"backend": backend, "warmup_seconds": warmup_seconds}
     )

@@ -49,6 +49,11 @@ class SlotPool:
         """The deployment that had the slot before; it may still hold accelerators."""
         return self._last.get(slot)
 
+    def stranded(self, borrower: str) -> bool:
+        """Whether its slot is on a node that died."""
+        slot = self._lent.get(borrower)
+        return slot is not None and bool(slot.node_id) and slot.node_id not in self._alive()
+
     @property
     def lost(self) -> bool:
         """Whether no slot is left, all nodes being gone."""
