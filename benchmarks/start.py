@@ -43,7 +43,7 @@ def one_run(experiment: str, runs: Path, seed: int) -> dict[str, float]:
     start, deployments = state["startup_seconds"], len(lines)
     # From the end of the first deployment to the end of the last: all that a trial costs, idle gaps included.
     wall = lines[-1]["ended"] - lines[0]["ended"]
-    parts = sum(v for line in lines[1:] for k, v in line["times"].items() if k != "total")
+    parts = sum(v for line in lines[1:] for k, v in line["times"].items() if k not in ("queue", "total"))
     return {
         "to the first request": sum(start.values()),
         "ours of it": sum(v for k, v in start.items() if k not in RAYS),

@@ -58,6 +58,11 @@ class _Open:
     rounds: list[int] = field(default_factory=list)
     stopping: str | None = None
 
+    def placed(self, ended: float) -> float:
+        """When its actor took it up; until then it waited for its place and held nothing."""
+        begun = self.last.begun if self.last is not None else 0.0
+        return min(max(begun, self.started), ended)
+
 
 class Desk:
     """One run's desk.
@@ -177,17 +182,17 @@ class Desk:
             self.broken = step.failure
             self.strategy.stop("no trial can be deployed")
         ended = self._now()
-        seconds = ended - entry.started
+        times = self._times(entry, ended)
         if failure is not None and failure.log_tail:
             self._store.write_log(entry.trial.name, failure.log_tail)
-        self._store.append_trial(self._line(entry, state, failure, ended))
+        self._store.append_trial(self._line(entry, state, failure, times, ended))
         self.strategy.tell(
             key,
             state,
             failure=failure,
-            seconds=seconds,
-            accelerator_seconds=seconds * entry.trial.accelerators,
-            times=entry.last.times if entry.last else {},
+            seconds=times["total"],
+            accelerator_seconds=(ended - entry.placed(ended)) * entry.trial.accelerators,
+            times={part: seconds for part, seconds in times.items() if part != "total"},
         )
         if self.broken is None:
             self.broken = self.strategy.baseline_lost
@@ -208,11 +213,18 @@ class Desk:
             return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, self.strategy.stopped or "cut short")
         return State.STOPPED, None
 
-    def _line(self, entry: _Open, state: State, failure: Failure | None, ended: float) -> TrialLine:
+    @staticmethod
+    def _times(entry: _Open, ended: float) -> dict[str, float]:
+        """Seconds by part, from being handed out on; `total` is all of it, what no part explains included."""
+        parts = {"queue": entry.placed(ended) - entry.started, **(entry.last.times if entry.last else {})}
+        return {**{k: round(v, 4) for k, v in parts.items()}, "total": round(ended - entry.started, 4)}
+
+    def _line(
+        self, entry: _Open, state: State, failure: Failure | None, times: dict[str, float], ended: float
+    ) -> TrialLine:
         deployment = self.strategy.deployment(entry.assignment.key)
         score, last, trial = deployment.score, entry.last, entry.trial
         measured = score is not None and state in (State.COMPLETE, State.STOPPED)
-        times = dict(last.times) if last else {}
         return TrialLine(
             trial=trial.trial,
             phase=trial.phase,
@@ -227,8 +239,8 @@ class Desk:
             violations=score.violations if score else {},
             intervals=score.intervals if score else (),
             failure=failure,
-            times={**times, "total": round(ended - entry.started, 4)},
-            accelerator_seconds=(ended - entry.started) * trial.accelerators,
+            times=times,
+            accelerator_seconds=(ended - entry.placed(ended)) * trial.accelerators,
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
             cold=last.cold if last else None,
