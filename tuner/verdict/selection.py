@@ -6,7 +6,9 @@ candidate is chosen by the *other* blocks, among those feasible there, and block
 candidate's log ratio. Where every block chooses the same candidate and it is told apart from each other
 one, these contributions are the candidate's own log ratios and no correction is left to make. Where they
 do not, the data cannot tell who is best: the one nearest the baseline is taken (the least to change), and
-since distance decides, not the blocks, its own blocks give its gain.
+since distance decides, not the blocks, its own blocks give its gain. Where every block agrees on a leader,
+a nearer one ties with it only within TIE_MARGIN: what is not told apart by three blocks can still be far
+behind, and the least to change is not worth an eighth of the throughput.
 
 `test_verdict_coverage.py` measures what this is worth.
 """
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 
 from tuner.verdict.gain import mean_interval
 
+TIE_MARGIN = math.log(1.03)  # what nearness may cost against a leader that all blocks agree on
 Logs = Mapping[int, Mapping[int, float]]  # candidate -> block -> log of its value, positive is better
 Feasible = Callable[[int, Sequence[int]], bool]  # candidate, blocks -> within every SLO there
 
@@ -54,9 +57,15 @@ def choose(logs: Logs, blocks: Sequence[int], *, nearest_first: Sequence[int], f
         return Choice(candidates[0], None, tuple(candidates))
     chosen = {_best(logs, candidates, [o for o in blocks if o != b], feasible) for b in blocks}
     leader = _best(logs, candidates, blocks, feasible)
-    near = {c for c in candidates if c != leader and not _told_apart(logs, leader, c, blocks)}
-    tied = chosen | near | {leader}
     agreed = leader if chosen == {leader} else None
+    near = {
+        c
+        for c in candidates
+        if c != leader
+        and not _told_apart(logs, leader, c, blocks)
+        and (agreed is None or _behind(logs, leader, c, blocks) <= TIE_MARGIN)
+    }
+    tied = chosen | near | {leader}
     if tied == {leader}:
         return Choice(leader, agreed)
     ordered = tuple(c for c in candidates if c in tied)
@@ -67,6 +76,11 @@ def _best(logs: Logs, candidates: Sequence[int], blocks: Sequence[int], feasible
     """The best mean over `blocks` among those feasible there; among all of them where none is."""
     able = [c for c in candidates if feasible(c, blocks)] or candidates
     return max(able, key=lambda c: math.fsum(logs[c][b] for b in blocks))
+
+
+def _behind(logs: Logs, leader: int, other: int, blocks: Sequence[int]) -> float:
+    """By how much `other` is behind, as a log of the ratio, mean over the blocks."""
+    return math.fsum(logs[leader][b] - logs[other][b] for b in blocks) / len(blocks)
 
 
 def _told_apart(logs: Logs, one: int, other: int, blocks: Sequence[int]) -> bool:

@@ -35,7 +35,8 @@ def test_of_candidates_not_told_apart_the_nearest_to_the_baseline_wins(measure: 
 
 
 def test_a_leader_shown_to_be_better_is_not_lost_to_a_scattering_neighbour(measure: Measure) -> None:
-    found = verdict(measure({0: [100, 100, 100], 3: [104, 90, 128], 7: [130, 131, 129]}))
+    scattering, steady = [122.1, 98, 116.2, 98, 103], [110, 111, 109, 110, 110]
+    found = verdict(measure({0: [100] * 5, 3: scattering, 7: steady}))
     assert (found.outcome, found.winner) == (Outcome.BETTER, 7)
     assert "Trial 3 lies nearer to the baseline" in found.details[0]
 

@@ -21,8 +21,14 @@ def test_where_folds_disagree_the_nearest_is_taken_and_nobody_leads() -> None:
     assert (choice.winner, choice.leader, choice.tied) == (2, None, (2, 1))
 
 
-def test_where_folds_agree_within_the_scatter_the_nearest_is_taken_and_the_leader_kept_in_mind() -> None:
+def test_a_leader_of_all_blocks_wins_where_the_nearest_is_far_behind_though_not_told_apart() -> None:
     logs = {1: {0: 1.0, 1: 1.0, 2: 1.0}, 2: {0: 1.3, 1: 1.1, 2: 1.05}}
+    choice = choose(logs, [0, 1, 2], nearest_first=[1, 2], feasible=always)
+    assert (choice.winner, choice.leader, choice.tied) == (2, 2, ())
+
+
+def test_where_folds_agree_on_a_narrow_lead_the_nearest_is_taken_and_the_leader_kept_in_mind() -> None:
+    logs = {1: {0: 1.0, 1: 1.0, 2: 1.0}, 2: {0: 1.03, 1: 1.02, 2: 1.01}}
     choice = choose(logs, [0, 1, 2], nearest_first=[1, 2], feasible=always)
     assert (choice.winner, choice.leader, choice.tied) == (1, 2, (1, 2))
 
