@@ -70,7 +70,9 @@ def half_width(values: list[float]) -> float:
 
 
 def values_of(rows: list[dict[str, str]], metric: str) -> list[float]:
-    return [float(r[metric]) for r in rows if not r["failure"]]
+    """Of the visits that nothing else on the machine may have shaped."""
+    clean = [r for r in rows if r["dirty_rounds"] == "0" and r["client_bound_rounds"] == "0"]
+    return [float(r[metric]) for r in clean if not r["failure"]]
 
 
 def is_done(rows: list[dict[str, str]], metric: str) -> bool:
@@ -86,6 +88,7 @@ def visit(
     engine_load: HttpLoad,
     number: int,
     params: dict[str, ParamValue],
+    *,
     rounds: int,
 ) -> dict[str, Any]:
     """One deployment, measured as a trial is, without Ray."""
@@ -152,7 +155,7 @@ def measure(experiment: Experiment, path: Path, *, minutes: float, seed: int, ro
             number += 1
             row = {
                 "unix_time": round(time.time()),
-                **visit(experiment, backend, engine_load, number, params, rounds),
+                **visit(experiment, backend, engine_load, number, params, rounds=rounds),
             }
             new = not path.exists()
             with path.open("a", newline="", encoding="utf-8") as file:

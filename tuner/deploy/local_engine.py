@@ -13,8 +13,9 @@ from tuner.deploy.binary import embedded_version, find_binary, is_embedded
 from tuner.deploy.command import CommandValues, render_command
 from tuner.deploy.embedded.model import ModelSettings, make_model
 from tuner.deploy.http_get import engine_version
+from tuner.deploy.listen_port import PortTaken, ReservedPort
 from tuner.deploy.pinning import Cores, Pinning, available_cores, share_out
-from tuner.errors import UserError
+from tuner.errors import UserError, WorldError
 from tuner.trial.ports import TrialConfig
 
 HOST = "127.0.0.1"
@@ -56,9 +57,14 @@ class LocalEngine:
 
         Raises:
             UserError: the program, the model, the template or the pinning is wrong; one line.
-            WorldError: the synthetic model cannot be written.
+            WorldError: the synthetic model cannot be written, or a fixed port is taken.
         """
         self.argv(trial, self.cores(trial), self.port or _PORT_BY_HAND)
+        if self.port is not None:
+            try:
+                ReservedPort(self.port).close()
+            except PortTaken as error:
+                raise WorldError(f"deploy.port: {error}; would be right: a free one, or none") from error
 
     def command(self, trial: TrialConfig) -> str:
         """The shell command that serves this configuration by hand: as many threads, but no pinning.
