@@ -78,16 +78,23 @@ def trials_table(run: RunDirectory) -> Table:
     seen = Overview.of(run)
     names = seen.state.parameters or _parameters(seen.trials)
     shown = [seen.goal.metric, *(slo for slo in seen.state.slos if slo != seen.goal.metric)]
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("trial", "phase", *names, *shown, "state", "why"):
-        table.add_column(Text(heading), justify="left" if heading in ("phase", "state", "why") else "right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("trial", no_wrap=True)
+    table.add_column("phase", no_wrap=True)
+    table.add_column("parameters", overflow="fold", ratio=3)  # one column: a narrow terminal wraps it
+    for metric in shown:
+        table.add_column(Text(metric), justify="right", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("why", overflow="fold", ratio=2)
     for line in seen.trials:
         phase = f"{line.phase} {line.attempt}" if line.attempt > 1 or line.block is not None else line.phase
         word = outcome(line)
         table.add_row(
             "0 baseline" if line.trial == BASELINE else str(line.trial),
             str(phase),
-            *(Text(figure(line.params.get(name))) for name in names),
+            Text(
+                " ".join(f"{name}={figure(line.params.get(name))}" for name in names if name in line.params)
+            ),
             *(figure(line.metrics.get(metric)) for metric in shown),
             Text(word, style=_STYLES.get(word, "")),
             Text(why(line)),

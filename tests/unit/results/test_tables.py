@@ -59,7 +59,8 @@ def test_each_deployment_is_a_row_with_its_reason(new_run: NewRun, lines: Any) -
     run = new_run()
     lines.fill(run)
     said = " ".join(to_text(trials_table(run), width=220).split())
-    assert "0 baseline search 8 yes f16 0.8 100" in said
+    assert "0 baseline search parallel=8 " in said
+    assert "=0.8 100" in said
     assert "failed crash: the engine ended with code 1" in said
     assert "infeasible beyond its limit: ttft_p95_ms +25 %" in said
     assert "stopped hopeless: ttft_p95_ms" in said
