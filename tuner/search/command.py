@@ -99,6 +99,10 @@ def _search(given: argparse.Namespace) -> int:
     backend = backend_for(experiment)
     if given.address is None:
         backend.preflight(baseline_trial(experiment))
+    else:
+        from tuner.search.ray.cluster import reach  # noqa: PLC0415
+
+        reach(given.address)
     watch.mark("plan")
     return _work(experiment, given, backend=backend, console=console, watch=watch)
 

@@ -41,7 +41,7 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
     Ray's CPUs are tickets, not cores: a Ray of our own has enough of them for `slots` trials side by side.
 
     Raises:
-        WorldError: the address does not answer within seconds, or Ray does not start.
+        WorldError: the cluster refuses, or Ray does not start.
     """
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -58,7 +58,6 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
     }
     try:
         if address is not None:
-            _reach(address)
             package = str(Path(tuner.__file__).parent)  # other nodes get it with the job
             ray.init(address=address, runtime_env={"py_modules": [package]}, **common)
         else:
@@ -179,7 +178,12 @@ def settle_on(cpus: Sequence[int]) -> None:
             continue  # it ended meanwhile
 
 
-def _reach(address: str) -> None:
+def reach(address: str) -> None:
+    """See that somebody listens there: Ray itself takes more than a minute to say that nobody does.
+
+    Raises:
+        WorldError: nobody does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():
         return  # "auto" and names that Ray resolves itself
