@@ -155,10 +155,12 @@ def rounds(seen: Overview) -> tuple[Figure | None, int]:
         return None, 0
     words = {line.trial: outcome(line) for line in seen.search}
     data = [_round_line(found[trial], words.get(trial, "interrupted"), trial in keep) for trial in shown]
+    longest = max(len(lines) for lines in found.values())
+    ticks = {"tickformat": "d", "tick0": 1, "dtick": -(-longest // 12)}  # whole rounds, a dozen at most
     layout = {
         "margin": MARGIN,
         "legend": {"font": {"size": 11}},
-        "xaxis": {"title": {"text": "rounds so far"}, "tickformat": "d", "nticks": 12, "zeroline": False},
+        "xaxis": {"title": {"text": "rounds so far"}, **ticks, "zeroline": False},
         "yaxis": {"title": {"text": label(seen.goal.metric)}, "zeroline": False},
     }
     return {"data": data, "layout": layout}, len(found) - len(shown)
