@@ -7,7 +7,8 @@
 
 Every visit deploys a configuration anew and measures it as a trial does. Visits are interleaved: each pass
 goes over all configurations that still need one in a freshly drawn order, so that a slow quarter of an hour
-touches all of them alike. A configuration is done when the 95 % interval of its mean (Student's t, the
+touches all of them alike. Visits that something else on the machine may have shaped are kept and not counted.
+A configuration is done when the 95 % interval of its mean (Student's t, the
 deployment is the unit) has a half-width of at most 5 %, or when it failed twice. Visits are appended as they
 end; the same command goes on where it was stopped.
 """
@@ -38,7 +39,6 @@ from tuner.trial.ports import ParamValue, Phase, Slot, State, TrialConfig
 
 HALF_WIDTH = 0.05
 LEAST_VISITS = 3
-MOST_VISITS = 12
 GOOD = 0.05  # a winner within this share of the best is found
 
 Visits = dict[str, list[dict[str, str]]]
@@ -76,7 +76,7 @@ def values_of(rows: list[dict[str, str]], metric: str) -> list[float]:
 
 
 def is_done(rows: list[dict[str, str]], metric: str) -> bool:
-    if sum(bool(r["failure"]) for r in rows) >= 2 or len(rows) >= MOST_VISITS:
+    if sum(bool(r["failure"]) for r in rows) >= 2:
         return True
     values = values_of(rows, metric)
     return len(values) >= LEAST_VISITS and half_width(values) <= HALF_WIDTH
@@ -132,8 +132,10 @@ def visit(
     if step.ended is State.COMPLETE:
         metrics = objective.score(measured).metrics
         row.update({c: f"{metrics[c]:.6g}" for c in columns})
+    elif step.ended is State.FAILED and step.failure is not None:
+        row["failure"] = str(step.failure.kind)
     else:
-        row["failure"] = str(step.failure.kind) if step.failure else str(step.ended)
+        raise SystemExit(f"{key_of(params)}: {step.failure.message if step.failure else step.ended}")
     row["dirty_rounds"] = sum(any(p.trust.dirty for p in r.points) for r in measured)
     row["client_bound_rounds"] = sum(any(p.trust.client_bound for p in r.points) for r in measured)
     return row
@@ -205,8 +207,8 @@ def show(experiment: Experiment, visits: Visits) -> None:
     feasible, failed = sum(e["feasible"] for e in entries), sum(e["failed"] > 0 for e in entries)
     print(f"{len(entries)} configurations: {feasible} feasible, {failed} that fail, the rest beyond a limit")
     print(f"best {best:.4g}; {good} configurations within {GOOD:.0%} of it")
-    widths = [e["half_width"] for e in entries if values_known(e)]
-    print(f"widest half-width {max(widths):.1%} over {sum(e['visits'] for e in entries)} visits")
+    wide = [e for e in entries if values_known(e) and e["half_width"] > HALF_WIDTH]
+    print(f"{sum(e['visits'] for e in entries)} visits; {len(wide)} half-widths are above {HALF_WIDTH:.0%}")
     baseline = next((e for e in entries if e["params"] == experiment.space.baseline), None)
     if baseline:
         verdict = "feasible" if baseline["feasible"] else "infeasible"

@@ -35,6 +35,7 @@ class FailureClass(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     SPEC_REFUSED = "spec_refused"
     NODE_FAULT = "node_fault"  # the node went away, or the trial's own actor died
+    CANCELLED = "cancelled"  # a person, or the end of the run, cut it short
     BACKEND_BROKEN = "backend_broken"
 
 
@@ -98,7 +99,7 @@ class ConfigurationRefused(DeployError):
 
 
 class DeployInterrupted(DeployError):
-    """Retry once, elsewhere where there is an elsewhere: the node or the moment is the cause."""
+    """Retry, elsewhere where there is an elsewhere: the node or the moment is the cause."""
 
 
 class BackendBroken(DeployError):

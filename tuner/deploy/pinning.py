@@ -49,7 +49,7 @@ def share_out(pinning: Pinning, slot: Slot, available: Sequence[int]) -> Cores:
     rest = available[loads:]
     load = (available[slot.index % loads],)
     each = len(rest) // slot.of
-    if not each:  # more slots than cores: they share, which the caller was warned of
+    if not each:  # more slots than cores: they share
         return Cores((rest[slot.index % len(rest)],), load)
     return Cores(tuple(rest[slot.index * each : (slot.index + 1) * each]), load)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tuner.load.host_usage import HostUsage
 from tuner.load.window import Account
 from tuner.trial.rounds import Trust
+from tuner.trial.student_t import t_975
 
 # A late loop reads late, so every latency has up to this much of the client in it. 20 ms is a tenth of a
 # tight TTFT limit; an idle loop shows 1 ms.
@@ -32,21 +33,10 @@ QUEUE_GROWTH_LIMIT = 0.10
 # Lengths that miss the scenario by more are told.
 LENGTH_TOLERANCE = 0.05
 
-# 97.5 % quantiles of Student's t by degrees of freedom; beyond 30 the normal's is near enough.
-_T_975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a load point asked for: `concurrency` (closed loop) or `request_rate` (open), and mean lengths.
-
-    Attributes:
-        mean_input_tokens: of the requests that ended inside the window, as asked for; 0 where none did.
-    """
+    """What a load point asked for: `concurrency` (closed loop) or `request_rate` (open)."""
 
     concurrency: int | None
     request_rate: float | None
@@ -130,7 +120,7 @@ def is_steady(parts: Sequence[float]) -> bool:
         return True
     rest = math.fsum((y - mean_y - slope * (k - mean_x)) ** 2 for k, y in enumerate(parts))
     error = math.sqrt(rest / (n - 2) / spread_x)
-    quantile = _T_975[n - 3] if n - 2 <= len(_T_975) else 1.96
+    quantile = t_975(n - 2)
     return abs(slope) <= quantile * error
 
 

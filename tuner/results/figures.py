@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tuner.spec.metrics import METRICS
+
 
 def figure(value: Any) -> str:
     """A value of a metric or a parameter; "-" where there is none."""
@@ -33,3 +35,10 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def limit_text(metric: str, limit: float) -> str:
+    """An SLO's limit: "at most 300", "at least 100" where more is better."""
+    known = METRICS.get(metric.rpartition(".")[2])
+    bound = "at least" if known is not None and known.better == "higher" else "at most"
+    return f"{bound} {figure(limit)}"

@@ -78,7 +78,7 @@ class TrialLine:
         intervals: the 95 % interval of each value.
         failure: why it gave no measurement; None where it gave one.
         times: seconds of each part: queue, the parts of deploying, warmup, rounds, release, ...
-        accelerator_seconds: accelerators times seconds until they were free again.
+        accelerator_seconds: accelerators times seconds from having them to the deployment's end.
         cold: the first use of the model on that node; None where that is not known.
         reason: why it was stopped, one line; "" where it was not.
         started: Unix time.

@@ -144,7 +144,9 @@ class Overview:
         """Seconds of all deployments by part, the largest first."""
         found: Counter[str] = Counter()
         for line in self.trials:
-            found.update({part: seconds for part, seconds in line.times.items() if seconds > 0})
+            found.update(
+                {part: seconds for part, seconds in line.times.items() if seconds > 0 and part != "total"}
+            )
         return dict(found.most_common())
 
     @property

@@ -41,7 +41,6 @@ class RunState:
         spent_seconds: of all deployments, by part; trials that ran side by side count each for itself.
         importance: parameter -> share of the objective's variance; empty until it is computed.
         machine: facts about the machine or cluster, for people.
-        warnings: lines that the plan gave.
     """
 
     experiment: str
@@ -61,7 +60,6 @@ class RunState:
     spent_seconds: dict[str, float] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -74,7 +72,7 @@ class RunState:
         known = {key: value for key, value in stored.items() if key in names}
         known["status"] = RunStatus(stored["status"])
         known["goals"] = tuple(Goal(g["metric"], g["maximize"]) for g in stored.get("goals", ()))
-        for row in ("parameters", "log_parameters", "warnings"):
+        for row in ("parameters", "log_parameters"):
             known[row] = tuple(stored.get(row, ()))
         for table in ("slos", "startup_seconds", "spent_seconds", "importance"):
             known[table] = numbers(stored.get(table, {}))

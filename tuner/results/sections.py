@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tuner.results import charts_validation as charts
-from tuner.results.figures import figure
+from tuner.results.figures import figure, limit_text
 from tuner.results.html import Charts, Markup, details, facts, tag
 from tuner.results.html import table as html_table
 from tuner.results.overview import BASELINE, Overview, outcome, why
-from tuner.spec.metrics import METRICS
 from tuner.verdict import Outcome, Verdict
 from tuner.verdict.sentences import share
 
@@ -106,18 +105,12 @@ def _metrics(seen: Overview, trial: int | None, name: str) -> Markup:
                 figure(before),
                 figure(after),
                 share(after / before - 1) if before and after is not None else "",
-                "" if limit is None else _limit(metric, limit),
+                "" if limit is None else limit_text(metric, limit),
             )
         )
     head = ("metric", "baseline", name, "change", "limit")
     shown = html_table(head, rows)
     return Markup(shown + details("All metrics", html_table(head, rest))) if rest else shown
-
-
-def _limit(metric: str, limit: float) -> str:
-    known = METRICS.get(metric.rpartition(".")[2])
-    bound = "at least" if known is not None and known.better == "higher" else "at most"
-    return f"{bound} {figure(limit)}"
 
 
 def _serving(seen: Overview) -> Markup:
@@ -185,7 +178,6 @@ def run_facts(seen: Overview) -> Markup:
         rows["nodes"] = ", ".join(nodes)
     rows["accelerator-hours"] = f"{seen.accelerator_hours:.3f}"
     rows.update({name: value for name, value in state.machine.items() if name not in rows})
-    warnings = tag("ul", *(tag("li", line) for line in state.warnings)) if state.warnings else ""
     text = seen.run.experiment_yaml()
     unfold = tag("details", tag("summary", "The experiment, resolved"), tag("pre", text)) if text else ""
-    return tag("section", tag("h2", "Run and machine"), facts(rows), warnings, unfold)
+    return tag("section", tag("h2", "Run and machine"), facts(rows), unfold)

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tuner.results.figures import duration, figure
+from tuner.results.figures import duration, figure, limit_text
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
 from tuner.results.run_directory import RunDirectory
@@ -140,7 +140,7 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
         table.add_row(Text(name), Text(figure(old)), Text(figure(new), style="bold" if old != new else ""))
     for metric in (*(g.metric for g in seen.state.goals), *seen.state.slos):
         values = [figure(seen.measured(trial).get(metric)) for trial in (BASELINE, winner.trial)]
-        limit = f" (at most {figure(seen.state.slos[metric])})" if metric in seen.state.slos else ""
+        limit = f" ({limit_text(metric, seen.state.slos[metric])})" if metric in seen.state.slos else ""
         table.add_row(Text(metric + limit), *values)
     return table
 

@@ -22,7 +22,7 @@ from tuner.trial.objective import Goal, MergedObjective
 from tuner.trial.ports import ParamValue
 
 BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
-ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # before one was seen; elsewhere a deployment takes minutes
+ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # a guess for `auto`; elsewhere a deployment takes minutes
 _MINUTES = 180.0
 
 

@@ -41,7 +41,7 @@ def parser(prog: str = "python -m tuner.search") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
-        "experiment", help="YAML file, the seed's task JSON, or the name of a shipped experiment"
+        "experiment", help="YAML file, task JSON, or the name of a shipped experiment"
     )
     made.add_argument(
         "--set",

@@ -103,9 +103,11 @@ def _validated(deployment: Deployment) -> Validated | None:
 
 def _searched(record: TrialRecord) -> Searched | None:
     last = record.search
-    if last is None or last.state not in (State.COMPLETE, State.FAILED):
+    if last is None or last.state not in (State.COMPLETE, State.STOPPED, State.FAILED):
         return None
     score = last.score
+    if last.state is State.STOPPED and (score is None or score.feasible):
+        return None  # it may be the nearest to being feasible, and never the best
     usable = score is not None and score.measured
     return Searched(
         trial=record.number,

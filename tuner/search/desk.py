@@ -1,7 +1,7 @@
 """Between the strategy and whatever runs the trials: hands out deployments, writes down what came of them.
 
-What is written comes first (one fsynced line), then the strategy is told, then the study. Knows no Ray: the
-Tune adapters, tests and replays all go through it.
+What became of a deployment is written first (one fsynced line), then the strategy is told, then the study.
+Knows no Ray: the Tune adapters, tests and replays all go through it.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Desk:
         if step.ended is not None:
             return step.ended, step.failure
         if self.strategy.stopped is not None or entry.stopping is None:
-            return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, self.strategy.stopped or "cut short")
+            return State.INTERRUPTED, Failure(FailureClass.CANCELLED, self.strategy.stopped or "cut short")
         return State.STOPPED, None
 
     @staticmethod

@@ -36,10 +36,6 @@ class Deployment:
         """What names it."""
         return self.trial, self.phase, self.attempt
 
-    def tries(self, record: TrialRecord) -> int:
-        """How often this deployment (of this block) was tried, itself included."""
-        return sum(d.phase == self.phase and d.block == self.block for d in record.deployments)
-
     @property
     def score(self) -> Score | None:
         """The score after its last round; None before the first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.search.samplers import SAMPLERS, startup_trials
 from tuner.search.stopping import described
 from tuner.spec import Experiment
@@ -115,8 +116,11 @@ def _share(experiment: Experiment) -> float:
 
 
 def _cost(experiment: Experiment, parallel: int) -> str:
-    made = most_trials(experiment) + _validation_deployments(experiment)
-    measured = made * measuring_seconds(experiment) / parallel
+    trials, validating = most_trials(experiment), _validation_deployments(experiment)
+    rounds = trials * experiment.workload.rounds
+    rounds += validating * (experiment.validation.rounds or experiment.workload.rounds)
+    made = trials + validating
+    measured = (made * experiment.workload.warmup_seconds + rounds * _longest_round(experiment)) / parallel
     longest = measured + made * (experiment.deploy.ready_seconds + experiment.deploy.stop_seconds) / parallel
     hours = experiment.search.budget.hours
     text = f"measuring at most {duration(measured)}"
@@ -127,6 +131,13 @@ def _cost(experiment: Experiment, parallel: int) -> str:
     if most:
         text += f"; at most {longest / 3600 * parallel * most:.1f} accelerator-hours"
     return text
+
+
+def _longest_round(experiment: Experiment) -> float:
+    """Seconds of one round whose ramps and drains last as long as they may."""
+    window = experiment.workload.round_seconds
+    edges = limit_seconds(window, RAMP_LIMIT_IN_WINDOWS) + limit_seconds(window, DRAIN_LIMIT_IN_WINDOWS)
+    return (window + edges) * len(experiment.workload.points)
 
 
 def widest(experiment: Experiment) -> int:

@@ -41,24 +41,24 @@ class RayRun:
         self._watch = watch
         deploy = experiment.deploy
         asked = experiment.search.parallel
-        likely = (deploy.serving_gpu or 1) if asked == "auto" else asked
+        likely = max(deploy.serving_gpu or 1, cluster.gpus_here()) if asked == "auto" else asked
         cluster.start(address=address, serving_gpu=deploy.serving_gpu, slots=likely)
         watch.mark("ray")
         nodes = cluster.nodes()
         if address is not None:
             cluster.check_nodes(nodes)
         most = widest(experiment)
-        cluster.check_accelerators(deploy.accelerator_resource, most)
-        self.parallel = parallel_for(experiment, nodes=len(nodes), accelerators=most)
-        ids = [n.node_id for n in nodes]
+        places = cluster.places(nodes, deploy.accelerator_resource, most)
+        self.parallel = len(places) if asked == "auto" else asked
         bound = deploy.backend == "local"
-        self._slots = slots.laid_out(self.parallel, ids, run=tag, bound=bound)
+        self._slots = slots.laid_out(self.parallel, places, run=tag, bound=bound)
         cluster.check_room(nodes, self._slots)
-        self._raylet = Raylet(ids[0])
+        self._raylet = Raylet(nodes[0].node_id)
         self.cores: tuple[int, ...] | None = None
         if address is None and bound:
             self.cores = available_cores()
             cluster.settle_on(self._load_cores(self.cores) or self.cores)
+        ids = [n.node_id for n in nodes]
         self._actors = slots.start_actors(self._slots, ids, experiment.workload.model_dump(mode="json"))
         self.machine = {
             "Ray nodes": ", ".join(f"{n.host} ({n.cpus:g} CPU)" for n in nodes),
@@ -137,13 +137,3 @@ class RayRun:
             f"{late[0]} waits for a place in the Ray cluster (0.1 CPU and its {resource}); "
             f"free now: {cluster.free(resource)}"
         )
-
-
-def parallel_for(experiment: Experiment, *, nodes: int, accelerators: int) -> int:
-    """`search.parallel`, where it is auto: as many as the accelerators hold, else one a node."""
-    asked = experiment.search.parallel
-    if asked != "auto":
-        return asked
-    if not accelerators:
-        return nodes
-    return max(1, int(cluster.total(experiment.deploy.accelerator_resource)) // accelerators)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
 from tuner.spec import Experiment
 from tuner.verdict import Verdict
 
+_VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _NOTED_EVERY_SECONDS = 30.0  # so much of the hours budget a kill -9 can lose
 
 
@@ -191,18 +193,27 @@ class Session:
             interrupted=self.interrupted,
             validated=self._experiment.validation.enabled,
         )
-        status = RunStatus.INTERRUPTED if self.interrupted else RunStatus.FINISHED
         self._state = replace(self._state, importance=assembly.study.importance())
-        self._write_state(assembly, status)
+        self._write_state(assembly, RunStatus.INTERRUPTED)
         write_best(self.run, verdict, serving=self._serving(verdict, assembly))
+        if not self.interrupted:  # finished once the verdict is on disk: until then the run goes on
+            self._write_state(assembly, RunStatus.FINISHED)
         write_report(self.run)
         return verdict
 
     def _serving(self, verdict: Verdict, assembly: Assembly) -> Serving | None:
         if verdict.winner is None:
             return None
-        trial = assembly.desk.by_hand(verdict.winner)
-        return Serving(command=tuple(shlex.split(self._backend.command(trial))))
+        try:
+            words = shlex.split(self._backend.command(assembly.desk.by_hand(verdict.winner)))
+        except TunerError as error:  # on a cluster the driver's machine need not have engine and model
+            self._say(f"best.yaml is left out: {error}")
+            return None
+        environment = {}
+        while words and (variable := _VARIABLE.fullmatch(words[0])):
+            environment[variable[1]] = variable[2]
+            words.pop(0)
+        return Serving(command=tuple(words), environment=environment)
 
     def _write_state(
         self, assembly: Assembly, status: RunStatus, *, machine: dict[str, str] | None = None
@@ -214,7 +225,7 @@ class Session:
         self._state = replace(
             self._state,
             status=status,
-            ended=time.time(),
+            ended=None if status is RunStatus.RUNNING else time.time(),
             startup_seconds=dict(self._watch.parts),
             elapsed_seconds=round(self._elapsed(), 2),
             spent_seconds=assembly.spent(),

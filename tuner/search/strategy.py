@@ -11,7 +11,7 @@ baseline, the best few and the baseline are deployed again in paired blocks.
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,6 +101,7 @@ class Strategy:
         self._rules = tuple(rules)
         self._again: deque[Assignment] = deque()
         self._running: set[Key] = set()
+        self._lost: Counter[tuple[int, Phase, int | None]] = Counter()  # interruptions, of this session
         self._schedule: Schedule | None = None
 
     @property
@@ -173,6 +174,7 @@ class Strategy:
         deployment.times = dict(times)
         record = self.history.records[deployment.trial]
         if state is State.INTERRUPTED:
+            self._lost[deployment.trial, deployment.phase, deployment.block] += 1
             again = self._try_again(record, deployment)
             if not again and self.stopped is None and key[:2] == (0, Phase.SEARCH):
                 self.baseline_lost = failure
@@ -241,7 +243,7 @@ class Strategy:
         return Assignment(number, Phase.SEARCH, attempt, dict(params), self._settings.rounds)
 
     def _try_again(self, record: TrialRecord, ended: Deployment) -> bool:
-        if self.stopped is not None or ended.tries(record) >= MOST_ATTEMPTS:
+        if self.stopped is not None or self._lost[ended.trial, ended.phase, ended.block] >= MOST_ATTEMPTS:
             return False
         attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
         rounds = self._settings.rounds if ended.phase is Phase.SEARCH else self._settings.validation_rounds

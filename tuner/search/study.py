@@ -12,21 +12,25 @@ The study is what people open with Optuna's own tools and what other drivers sha
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from tuner.errors import WorldError
 from tuner.search.history import Deployment, TrialRecord
 from tuner.trial.objective import NOT_MEASURED, Goal
 from tuner.trial.ports import ParamValue, State
 
+P = ParamSpec("P")
+R = TypeVar("R")
 DEPLOYS = "deploys"
 ATTEMPT = "attempt"
 _STEP_ZERO = 1  # rounds are counted from 1
@@ -54,11 +58,23 @@ def constraints(deployment: Deployment, slos: Sequence[str]) -> dict[str, float]
     return {DEPLOYS: 0.0, **{m: score.violations.get(m, NOT_MEASURED) for m in slos}}
 
 
+def _told(method: Callable[P, R]) -> Callable[P, R]:
+    """A storage that fails is the world's fault, in one line."""
+
+    @functools.wraps(method)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError) as error:
+            raise WorldError(f"study storage: {' '.join(str(error).split())[:200]}") from error
+
+    return telling
+
+
 class StudyMirror:
     """The study of one run.
 
-    Raises:
-        WorldError: the storage cannot be reached or written.
+    Every method raises WorldError where the storage cannot be reached or written.
     """
 
     def __init__(
@@ -80,6 +96,7 @@ class StudyMirror:
         except Exception as error:  # SQLAlchemy's and the drivers' own, by backend
             raise WorldError(f"study storage {storage}: {' '.join(str(error).split())[:200]}") from error
 
+    @_told
     def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
         """A configuration is being deployed for the search, for the first time or again."""
         while number > len(self._study.trials):  # begun once, and forgotten with a lost study
@@ -96,6 +113,7 @@ class StudyMirror:
         if not self._study.trials[number].state.is_finished():  # of a resumed run's: Optuna lets none change
             self._trial(number).set_user_attr(ATTEMPT, attempt)
 
+    @_told
     def round(self, number: int, step: int, value: float) -> None:
         """A round's value, the mean so far; several objectives have none.
 
@@ -105,6 +123,7 @@ class StudyMirror:
         if len(self._goals) == 1 and not trial.state.is_finished():
             self._study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
 
+    @_told
     def end(self, record: TrialRecord) -> None:
         """A search trial ended; told once, a trial that is already told is left alone."""
         deployment = record.search
@@ -122,6 +141,7 @@ class StudyMirror:
         else:
             self._study.tell(record.number, state=TrialState.PRUNED)
 
+    @_told
     def repair(self, records: Mapping[int, TrialRecord]) -> None:
         """Bring the study to what the run directory says: missing trials added, ended ones told."""
         told = {t.number for t in self._study.trials if t.state.is_finished()}
@@ -138,6 +158,7 @@ class StudyMirror:
                     self.round(number, step, score.values[0])
             self.end(record)
 
+    @_told
     def unfinished(self) -> dict[int, tuple[dict[str, ParamValue], int]]:
         """Trials that were begun and not told: number -> (params, attempts begun)."""
         found: dict[int, tuple[dict[str, ParamValue], int]] = {}
@@ -146,6 +167,7 @@ class StudyMirror:
                 found[trial.number] = (dict(trial.params), int(trial.user_attrs.get(ATTEMPT, 1)))
         return found
 
+    @_told
     def importance(self) -> dict[str, float]:
         """Each parameter's weight in reaching the best of the first objective; {} with too few trials.
 

@@ -25,6 +25,7 @@ _LOOKED_AT = 200  # configurations on which expressions are tried when the file 
 def faults_of(experiment: Experiment) -> Iterator[Fault]:
     """Every fault that is found; `at` is the experiment's path."""
     yield from _model(experiment)
+    yield from _port(experiment)
     yield from _metrics(experiment)
     names = list(_names(experiment))
     yield from names
@@ -49,6 +50,13 @@ def _model(experiment: Experiment) -> Iterator[Fault]:
         yield Fault(
             got=got, right="one of them, such as `synthetic: {}` or `path: model.gguf`", at=("model",)
         )
+
+
+def _port(experiment: Experiment) -> Iterator[Fault]:
+    port, parallel = experiment.deploy.port, experiment.search.parallel
+    if port is not None and isinstance(parallel, int) and parallel > 1:
+        right = "a free port for each of the trials side by side: no port, or search.parallel: 1"
+        yield Fault(got=str(port), right=right, at=("deploy", "port"))
 
 
 def _metrics(experiment: Experiment) -> Iterator[Fault]:

@@ -43,7 +43,7 @@ class Budget(Section):
 
     hours: Number | None = Field(default=None, gt=0, description="Wall time of the whole run.")
     accelerator_hours: Number | None = Field(default=None, gt=0)
-    failures_in_a_row: Positive = Field(default=5, description="Of one cause, then the run stops.")
+    failures_in_a_row: Positive = Field(default=5, description="Of one cause, then the search ends.")
     no_better_for: Positive | None = Field(
         default=None, description="Trials without a new best, then the search ends."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -99,7 +99,7 @@ class TrialLife:
         clock: monotonic seconds.
         now: Unix time.
         sleep: waits that many seconds.
-        previous: name of the deployment that had this slot before; it must be released first.
+        previous: deployments that had this slot, or this actor, before; they must be released first.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class TrialLife:
         sleep: Callable[[float], None],
         progress: Progress,
         cancel: Cancel,
-        previous: str | None = None,
+        previous: Sequence[str] = (),
     ) -> None:
         self.trial = trial
         self._backend = backend
@@ -141,9 +141,7 @@ class TrialLife:
                 self._come_up()
             return self._measure()
         except Cancelled as error:
-            return self._end(
-                State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, str(error) or "cancelled"), stops=False
-            )
+            return self._end(State.INTERRUPTED, Failure(FailureClass.CANCELLED, str(error) or "cancelled"))
         except ConfigurationRefused as error:
             return self._end(State.FAILED, error.failure)
         except DeployInterrupted as error:
@@ -187,14 +185,12 @@ class TrialLife:
         self._load.probe(endpoint, timeout_seconds=PROBE_SECONDS)
 
     def _wait_for_release(self) -> None:
-        if self._previous is None:
-            return
         deadline = self._clock() + RELEASE_SECONDS
-        while not self._backend.released(self._previous):
+        while held := [name for name in self._previous if not self._backend.released(name)]:
             if self._cancel():
                 raise Cancelled("cancelled while waiting for the slot")
             if self._clock() > deadline:
-                message = f"{self._previous} still holds the slot after {RELEASE_SECONDS:.0f} s"
+                message = f"{held[0]} still holds the slot after {RELEASE_SECONDS:.0f} s"
                 raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, message))
             self._sleep(_POLL_SECONDS)
 

@@ -11,10 +11,10 @@ from tuner.spec.metrics import METRICS, Metric, Totals
 from tuner.trial.histogram import Histogram
 from tuner.trial.ports import Score
 from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
+from tuner.trial.student_t import t_975
 
 NOT_MEASURED = 10.0  # the violation of an SLO whose metric could not be told: ten limits beyond
 _NORMAL_95 = 1.959964
-_T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)  # df 1 to 10
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
 
@@ -135,9 +135,7 @@ def _quantile_interval(histogram: Histogram, q: float) -> Interval:
 def _t_interval(batches: Sequence[float]) -> Interval:
     if len(batches) < 2:
         return UNKNOWN
-    degrees = len(batches) - 1
-    t = _T_95[degrees - 1] if degrees <= len(_T_95) else _NORMAL_95 + 2.6 / degrees
-    half = t * stdev(batches) / math.sqrt(len(batches))
+    half = t_975(len(batches) - 1) * stdev(batches) / math.sqrt(len(batches))
     middle = fmean(batches)
     return middle - half, middle + half
 

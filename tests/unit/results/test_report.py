@@ -154,7 +154,6 @@ def test_hostile_strings_are_shown_and_never_run(new_run: NewRun, lines: Any) ->
         parameters=(HOSTILE,),
         importance={HOSTILE: 1.0},
         machine={HOSTILE: HOSTILE},
-        warnings=(HOSTILE,),
         spent_seconds={HOSTILE: 1.0},
         startup_seconds={HOSTILE: 1.0},
         slos={HOSTILE: 1.0},

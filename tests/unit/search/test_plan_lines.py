@@ -44,7 +44,8 @@ def test_validations_share_of_the_rounds_is_said(experiment):
 
 def test_the_cost_counts_every_trial_and_the_validation(experiment):
     (text,) = lines(experiment("search.trials=9", "search.parallel=2"))["cost"]
-    assert text.startswith("measuring at most 4 min 30 s;")  # (9 + 9) trials of 30 s, two at a time
+    # (9 + 9) trials, two at a time, of 75 s each: every ramp as long as its window, every drain half of it.
+    assert text.startswith("measuring at most 11 min 15 s;")
     (text,) = lines(experiment("search.trials=9", "search.budget.hours=2"))["cost"]
     assert "no new trial after 2 h, validation's share kept back" in text
 

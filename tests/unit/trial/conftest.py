@@ -109,7 +109,7 @@ class Stage:
             sleep=self._sleep,
             progress=self.said.append,
             cancel=lambda: self.cancelled,
-            previous=previous,
+            previous=(previous,) if previous else (),
         )
 
     def _sleep(self, seconds: float) -> None:

@@ -18,6 +18,11 @@ from tuner.spec.workload import Workload
 from tuner.trial.ports import Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
 
+
+class SessionLost(Exception):
+    """The actor was made anew since the session was opened."""
+
+
 CONTROL = "control"  # a thread of its own, so that a round can be cancelled while it runs
 _ASK_SECONDS = 0.5
 
@@ -28,6 +33,7 @@ class BenchmarkActor:
     def __init__(self, workload: dict[str, Any]) -> None:
         end_with_parent()
         self._load = HttpLoad(Workload.model_validate(workload))
+        self._opened = False
         self._cancelled: set[str] = set()
 
     def probe(self, endpoint: Endpoint, timeout_seconds: float) -> None:
@@ -37,19 +43,26 @@ class BenchmarkActor:
     def open(self, endpoint: Endpoint, salt: str) -> None:
         """See `Load.open`."""
         self._load.open(endpoint, salt=salt)
+        self._opened = True
 
     def warm_up(self, seconds: float, name: str) -> None:
         """See `Load.warm_up`."""
+        self._check()
         self._load.warm_up(seconds=seconds, cancel=lambda: name in self._cancelled)
 
     def run_round(self, number: int, name: str) -> RoundResult:
         """See `Load.run_round`."""
+        self._check()
         measured: RoundResult = self._load.run_round(number, cancel=lambda: name in self._cancelled)
         return measured
 
     def close(self) -> None:
         """See `Load.close`."""
         self._load.close()
+
+    def _check(self) -> None:
+        if not self._opened:
+            raise SessionLost
 
     def cancel(self, name: str) -> None:
         """Have the deployment of that name end as soon as it can."""
@@ -115,7 +128,7 @@ class LentLoad:
     def _call(self, method: str, *arguments: object) -> object:
         try:
             return ray.get(getattr(self._actor, method).remote(*arguments))
-        except RayActorError as error:
+        except (RayActorError, SessionLost) as error:
             message = "the benchmark actor died"
             raise DeployInterrupted(Failure(FailureClass.NODE_FAULT, message)) from error
         except (LoadError, Cancelled) as error:

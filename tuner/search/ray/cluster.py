@@ -7,8 +7,8 @@ import math
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -23,7 +23,19 @@ from tuner.trial.ports import Slot
 NAMESPACE = "tuner"
 SLOT_CPUS = 1.1  # a benchmark actor and a trial
 _REACH_SECONDS = 4.0
-_NEEDED = ("jinja2", "numpy", "optuna", "pydantic", "uvloop", "yaml", "psutil")
+# Of a trial, and of ray.tune in its process.
+_NEEDED = (
+    "jinja2",
+    "numpy",
+    "psutil",
+    "pydantic",
+    "uvloop",
+    "yaml",
+    "fsspec",
+    "pandas",
+    "pyarrow",
+    "requests",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class Node:
     node_id: str
     host: str
     cpus: float
+    resources: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
@@ -77,7 +90,7 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
 def nodes() -> list[Node]:
     """The live nodes, the driver's own first."""
     found = [
-        Node(n["NodeID"], n["NodeManagerHostname"], n["Resources"].get("CPU", 0.0))
+        Node(n["NodeID"], n["NodeManagerHostname"], n["Resources"].get("CPU", 0.0), n["Resources"])
         for n in ray.nodes()
         if n["Alive"]
     ]
@@ -136,25 +149,32 @@ def _no_room(count: int, where: str, cpus: float) -> UserError:
     )
 
 
-def check_accelerators(resource: str, most: int) -> None:
-    """See that the widest trial fits.
+def places(found: Sequence[Node], resource: str, most: int) -> list[str]:
+    """The nodes by id, each as often as trials of the widest kind fit on it at once; in turn.
+
+    Without accelerators each node once.
 
     Raises:
-        UserError: no trial that wide can ever run here.
+        UserError: no node can ever run a trial that wide.
     """
     if not most:
-        return
-    have = total(resource)
-    if have < most:
+        return [node.node_id for node in found]
+    fits = {node.node_id: int(node.resources.get(resource, 0.0) // most) for node in found}
+    if not any(fits.values()):
+        have = max(node.resources.get(resource, 0.0) for node in found)
         raise UserError(
-            f"deploy.accelerators: a trial may need {most} {resource}, the Ray cluster has {have:g}; "
-            f"start a node with --resources='{{\"{resource}\": N}}', or set deploy.serving_gpu (local Ray)"
+            f"deploy.accelerators: a trial may need {most} {resource}, no Ray node has more than {have:g}; "
+            f"start one with --resources='{{\"{resource}\": N}}', or set deploy.serving_gpu (local Ray)"
         )
+    return [node for turn in range(max(fits.values())) for node, count in fits.items() if turn < count]
 
 
-def total(resource: str) -> float:
-    """How much of a resource the whole cluster has."""
-    return float(ray.cluster_resources().get(resource, 0.0))
+def gpus_here() -> int:
+    """The GPUs of this machine, as Ray will find them; 0 where it has none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip()])
+    return len([d for d in Path("/dev").glob("nvidia*") if d.name.removeprefix("nvidia").isdigit()])
 
 
 def free(resource: str) -> str:

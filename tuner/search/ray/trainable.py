@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from typing import Any
 
 import ray
 from ray import tune
 
+from tuner.errors import Failure, FailureClass
 from tuner.search.ray.bench import LentLoad
 from tuner.search.ray.lifeline import end_with_parent
-from tuner.trial.life import TrialLife
-from tuner.trial.ports import DeploymentBackend, Phase, Slot, TrialConfig
+from tuner.trial.life import Step, TrialLife
+from tuner.trial.ports import DeploymentBackend, Phase, Slot, State, TrialConfig
 
 STEP = "tuner_step"  # the key of a result: the Step as JSON text, which Tune's flattening leaves alone
 ASSIGNMENT = "tuner_assignment"
@@ -38,7 +40,12 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """The next round, or how the deployment ended."""
-        done = self._life.step()
+        try:
+            done = self._life.step()
+        except Exception as error:  # a fault of this program: said as it is, and not tried again
+            message = f"unexpected {type(error).__name__} in {self._life.trial.name}: {str(error)[:200]}"
+            failure = Failure(FailureClass.BACKEND_BROKEN, message, traceback.format_exc())
+            done = Step(None, State.INTERRUPTED, failure, stops_run=True)
         if done.ended is not None:
             self._life.release()
         return {STEP: json.dumps(done.to_json()), "done": done.ended is not None}
@@ -69,5 +76,5 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
             sleep=time.sleep,
             progress=lambda line: None,
             cancel=load.cancelled,
-            previous=given["previous"] or previous,
+            previous=tuple(name for name in (given["previous"], previous) if name),
         )
