@@ -40,9 +40,7 @@ def parser(prog: str = "python -m tuner.search") -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument(
-        "experiment", help="YAML file, task JSON, or the name of a shipped experiment"
-    )
+    made.add_argument("experiment", help="YAML file, task JSON, or the name of a shipped experiment")
     made.add_argument(
         "--set",
         action="append",
