@@ -38,7 +38,7 @@ def lab(tmp_path: Path):
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment that has what the project needs, and not the project.
 
