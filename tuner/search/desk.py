@@ -7,7 +7,7 @@ Knows no Ray: the Tune adapters, tests and replays all go through it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -82,7 +82,6 @@ class Desk:
         study: StudyMirror,
         watchers: Sequence[Watcher] = (),
         elapsed: Callable[[], float],
-        environment: Mapping[str, str] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.strategy = strategy
@@ -94,7 +93,6 @@ class Desk:
         self._study = study
         self._watchers = watchers
         self._elapsed = elapsed
-        self._environment = dict(environment or {})
         self._now = now
         self._open: dict[Key, _Open] = {}
 
@@ -131,7 +129,7 @@ class Desk:
             attempt=assignment.attempt,
             params=params,
             arguments=self._space.arguments(params),
-            environment={**self._environment, **self._space.environment(params)},
+            environment=self._space.environment(params),
             places=self._space.places(params),
             accelerators=self._space.accelerators(params),
             slot=slot,
