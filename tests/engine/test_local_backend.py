@@ -145,7 +145,7 @@ def test_a_context_of_forty_million_tokens_is_refused_or_never_ready(engine_back
 
 
 def test_the_command_by_hand_serves_the_same(engine_backend, trial, complete):
-    command = replace(engine_backend, port=18_480).command(trial("--parallel", "2"))
+    command = replace(engine_backend, port=18_480).serving(trial("--parallel", "2")).shell
     process = subprocess.Popen(f"exec {command}", shell=True, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20

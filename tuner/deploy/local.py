@@ -6,10 +6,11 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tuner.deploy import diagnosis
 from tuner.deploy.http_get import get
@@ -150,6 +151,24 @@ class LocalBackend(LocalEngine):
                 break
             self.sleep(0.02)
         return sorted(names)
+
+    def capacity(self) -> int | None:
+        """None: Ray counts the accelerators of its own nodes."""
+        return None
+
+    @contextmanager
+    def running(self, run: str, *, say: Callable[[str], None] = lambda line: None) -> Iterator[Self]:
+        """Sweep this machine before and after."""
+        try:
+            for name in self.sweep(run):
+                say(f"removed {name}, left behind by a driver that died")
+            yield self
+        finally:
+            self.sweep(run)
+
+    def waiting(self, run: str) -> str:
+        """Never: a trial's place in the Ray cluster is all that it needs."""
+        return ""
 
     def _attempt(
         self, trial: TrialConfig, *, probe: Callable[[Endpoint], None], progress: Progress, cancel: Cancel

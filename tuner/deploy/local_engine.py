@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar, Self
 
 from tuner.deploy.binary import embedded_version, find_binary, is_embedded
 from tuner.deploy.command import CommandValues, render_command
@@ -17,6 +17,7 @@ from tuner.deploy.listen_port import PortTaken, ReservedPort
 from tuner.deploy.pinning import Cores, Pinning, available_cores, share_out
 from tuner.errors import UserError, WorldError
 from tuner.trial.ports import TrialConfig
+from tuner.trial.serving import Serving
 
 HOST = "127.0.0.1"
 _PORT_BY_HAND = 8080
@@ -42,6 +43,9 @@ class LocalEngine:
             off the engines' cores.
     """
 
+    node_bound: ClassVar[bool] = True
+    assumed_deploy_seconds: ClassVar[float] = 2.0
+
     template: str
     model: str | ModelSettings
     model_name: str = "model"
@@ -52,7 +56,7 @@ class LocalEngine:
     cache_dir: Path | None = None
     available: tuple[int, ...] | None = None
 
-    def preflight(self, trial: TrialConfig) -> None:
+    def prepared(self, trial: TrialConfig, *, say: Callable[[str], None] = lambda line: None) -> Self:
         """Find the mistakes that need no engine to be found, on this machine.
 
         Raises:
@@ -65,17 +69,20 @@ class LocalEngine:
                 ReservedPort(self.port).close()
             except PortTaken as error:
                 raise WorldError(f"deploy.port: {error}; would be right: a free one, or none") from error
+        return self
 
-    def command(self, trial: TrialConfig) -> str:
-        """The shell command that serves this configuration by hand: as many threads, but no pinning.
+    def restricted_to(self, cores: tuple[int, ...]) -> Self:
+        """The same, sharing out `cores` alone."""
+        return replace(self, available=cores)
+
+    def serving(self, trial: TrialConfig, *, name: str = "") -> Serving:
+        """The command that serves this configuration by hand: as many threads, but no pinning.
 
         Raises:
-            UserError, WorldError: as `preflight`.
+            UserError, WorldError: as `prepared`.
         """
         argv = self.argv(trial, self.cores(trial), self.port or _PORT_BY_HAND)
-        variables = {**self.environment, **trial.environment}
-        assignments = (f"{name}={shlex.quote(value)}" for name, value in variables.items())
-        return " ".join([*assignments, shlex.join(argv)])
+        return Serving(command=tuple(argv), environment={**self.environment, **trial.environment})
 
     def cores(self, trial: TrialConfig) -> Cores:
         """The cores of the trial's slot on this machine."""
@@ -85,7 +92,7 @@ class LocalEngine:
         """The engine's argument vector; makes the synthetic model where it is not there yet.
 
         Raises:
-            UserError, WorldError: as `preflight`.
+            UserError, WorldError: as `prepared`.
         """
         values = CommandValues(
             binary=find_binary(self.binary),

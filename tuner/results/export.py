@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -15,30 +13,10 @@ from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview
 from tuner.results.plain_json import dumps
 from tuner.results.run_directory import RunDirectory
+from tuner.trial.serving import Serving
 from tuner.verdict import Verdict
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """How to serve one configuration.
-
-    Attributes:
-        command: one argv element each; empty where a manifest is what is applied.
-        environment: variables for the command.
-        manifest: YAML to apply; "" where a command is what is run.
-    """
-
-    command: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-    manifest: str = ""
-
-    @property
-    def shell(self) -> str:
-        """The command as one line for a shell; "" without a command."""
-        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return " ".join([*variables, shlex.join(self.command)]) if self.command else ""
 
 
 def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None = None) -> dict[str, Any]:

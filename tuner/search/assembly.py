@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tuner.deploy.backends import ServingBackend
 from tuner.results.run_directory import RunDirectory
 from tuner.search.budget import Limits
-from tuner.search.desk import Desk, Watcher
+from tuner.search.desk import Desk, Watcher, model_place
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
 from tuner.search.plan import measuring_seconds, most_trials
@@ -22,8 +23,6 @@ from tuner.trial.objective import Goal, MergedObjective
 from tuner.trial.ports import ParamValue
 
 BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
-ASSUMED_DEPLOY_SECONDS = {"local": 2.0}  # a guess for `auto`; elsewhere a deployment takes minutes
-_MINUTES = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,13 @@ class Assembly:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, run: RunDirectory, *, parallel: int, elapsed: Callable[[], float]
+        cls,
+        experiment: Experiment,
+        run: RunDirectory,
+        *,
+        backend: ServingBackend,
+        parallel: int,
+        elapsed: Callable[[], float],
     ) -> Assembly:
         """Everything for `run`, with what its earlier sessions measured.
 
@@ -82,7 +87,7 @@ class Assembly:
                 if len(goals) > 1 and experiment.search.early_stop != "none"
                 else experiment.search.early_stop,
                 measuring_seconds=measuring_seconds(experiment),
-                deploying_seconds=ASSUMED_DEPLOY_SECONDS.get(experiment.deploy.backend, _MINUTES),
+                deploying_seconds=backend.assumed_deploy_seconds,
             ),
         )
         strategy.resume(again)
@@ -94,6 +99,11 @@ class Assembly:
             store=run,
             study=study,
             watchers=watchers,
+            warmed=[
+                (line.node, model_place(experiment.space.places(dict(line.params))))
+                for line in run.trials()
+                if line.node
+            ],
             elapsed=elapsed,
         )
         v = experiment.validation

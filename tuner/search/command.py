@@ -95,9 +95,12 @@ def _search(given: argparse.Namespace) -> int:
     if given.dry_run:
         return 0
     backend = backend_for(experiment)
-    if given.address is None:
-        backend.preflight(baseline_trial(experiment))
-    else:
+    if given.address is None or not backend.node_bound:
+        backend = backend.prepared(
+            baseline_trial(experiment),
+            say=lambda line: console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True),
+        )
+    if given.address is not None:
         from tuner.search.ray.cluster import reach  # noqa: PLC0415
 
         reach(given.address)

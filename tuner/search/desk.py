@@ -7,7 +7,7 @@ Knows no Ray: the Tune adapters, tests and replays all go through it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,13 @@ from tuner.search.study import StudyMirror
 from tuner.spec.space import Space
 from tuner.trial.life import Step
 from tuner.trial.ports import ParamValue, Phase, Slot, State, TrialConfig
+
+Place = tuple[str, str]  # a node, and what of the model's storage was read there
+
+
+def model_place(places: Mapping[str, ParamValue]) -> str:
+    """Which of the model's variants a deployment reads; "" where there is only one."""
+    return str(places.get("storage.pvc_subpath", ""))
 
 
 class Store(Protocol):
@@ -57,6 +64,7 @@ class _Open:
     last: Step | None = None
     rounds: list[int] = field(default_factory=list)
     stopping: str | None = None
+    cold: bool | None = None
 
     def placed(self, ended: float) -> float:
         """When its actor took it up; until then it waited for its place and held nothing."""
@@ -68,6 +76,7 @@ class Desk:
     """One run's desk.
 
     Args:
+        warmed: where earlier sessions of the run deployed: there the model's files may be cached.
         elapsed: seconds since the run began, earlier starts of it included.
         now: Unix time.
     """
@@ -81,6 +90,7 @@ class Desk:
         store: Store,
         study: StudyMirror,
         watchers: Sequence[Watcher] = (),
+        warmed: Iterable[Place] = (),
         elapsed: Callable[[], float],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -95,6 +105,7 @@ class Desk:
         self._elapsed = elapsed
         self._now = now
         self._open: dict[Key, _Open] = {}
+        self._warmed = set(warmed)
 
     @property
     def finished(self) -> bool:
@@ -144,6 +155,10 @@ class Desk:
         """Take one round in; True when the trial is to end."""
         entry = self._open[key]
         entry.last = step
+        if entry.cold is None and step.node:
+            place = (step.node, model_place(entry.trial.places))
+            entry.cold = place not in self._warmed if step.cold is None else step.cold
+            self._warmed.add(place)
         if self.first_step is None and step.first_request is not None:
             self.first_step = step
         measured = step.round
@@ -241,7 +256,7 @@ class Desk:
             accelerator_seconds=(ended - entry.placed(ended)) * trial.accelerators,
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
-            cold=last.cold if last else None,
+            cold=entry.cold,
             reason=(entry.stopping or "") if state is State.STOPPED else "",
             started=entry.started,
             ended=ended,

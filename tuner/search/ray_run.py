@@ -15,6 +15,7 @@ from tuner.search.interrupt import Interrupt
 from tuner.search.plan import widest
 from tuner.search.ray import cluster, slots
 from tuner.search.ray.lifeline import Raylet
+from tuner.search.room_watch import RoomWatch
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
 from tuner.trial.ports import Slot
@@ -36,13 +37,25 @@ class RayRun:
         UserError: no trial as wide as the experiment's can run on it.
     """
 
-    def __init__(self, experiment: Experiment, *, address: str | None, tag: str, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        backend: ServingBackend,
+        *,
+        address: str | None,
+        tag: str,
+        watch: Stopwatch,
+    ) -> None:
         self._experiment = experiment
+        self._tag = tag
         self._watch = watch
         deploy = experiment.deploy
         asked = experiment.search.parallel
-        likely = max(deploy.serving_gpu or 1, cluster.gpus_here()) if asked == "auto" else asked
-        cluster.start(address=address, serving_gpu=deploy.serving_gpu, slots=likely)
+        declared = deploy.serving_gpu
+        if declared is None and address is None:
+            declared = backend.capacity()
+        likely = max(declared or 1, cluster.gpus_here()) if asked == "auto" else asked
+        cluster.start(address=address, serving_gpu=declared, slots=likely)
         watch.mark("ray")
         nodes = cluster.nodes()
         if address is not None:
@@ -50,7 +63,7 @@ class RayRun:
         most = widest(experiment)
         places = cluster.places(nodes, deploy.accelerator_resource, most)
         self.parallel = len(places) if asked == "auto" else asked
-        bound = deploy.backend == "local"
+        bound = backend.node_bound
         self._slots = slots.laid_out(self.parallel, places, run=tag, bound=bound)
         cluster.check_room(nodes, self._slots)
         self._raylet = Raylet(nodes[0].node_id)
@@ -105,15 +118,18 @@ class RayRun:
                 if trial.name not in told:
                     told.add(trial.name)
                     self._actor(trial.slot).cancel.remote(trial.name)
-            waiting(self._waiting_line(pending, pending_since))
+            line = self._waiting_line(pending, pending_since) or room.line
+            link.hold = bool(line)
+            waiting(line)
 
-        drive(
-            link,
-            backend=backend,
-            warmup_seconds=self._experiment.workload.warmup_seconds,
-            accelerator_resource=self._experiment.deploy.accelerator_resource,
-            tick=tick,
-        )
+        with RoomWatch(lambda: backend.waiting(self._tag)) as room:
+            drive(
+                link,
+                backend=backend,
+                warmup_seconds=self._experiment.workload.warmup_seconds,
+                accelerator_resource=self._experiment.deploy.accelerator_resource,
+                tick=tick,
+            )
         if link.error is not None:
             raise link.error
 

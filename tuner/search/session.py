@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from rich.console import Console
 
 from tuner.deploy.backends import ServingBackend
 from tuner.errors import TunerError, UserError, WorldError
-from tuner.results.export import Serving, write_best
+from tuner.results.export import write_best
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunState, RunStatus
 from tuner.results.runs import find_unfinished, new_run_name
@@ -23,9 +21,9 @@ from tuner.search.progress import Progress
 from tuner.search.ray_run import RayRun
 from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
 from tuner.spec import Experiment
+from tuner.trial.serving import Serving
 from tuner.verdict import Verdict
 
-_VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _NOTED_EVERY_SECONDS = 30.0  # so much of the hours budget a kill -9 can lose
 
 
@@ -121,39 +119,50 @@ class Session:
         """All deployments of the search and the validation; Ray and every engine are gone afterwards."""
         from tuner.search.ray import cluster  # noqa: PLC0415  Ray is not needed before
 
-        try:
-            ray_run = RayRun(
-                self._experiment, address=self._options.address, tag=self.run.name, watch=self._watch
-            )
-            if ray_run.cores is not None:
-                self._backend = replace(self._backend, available=ray_run.cores)  # type: ignore[type-var]
-            assembly = Assembly.of(
-                self._experiment, self.run, parallel=ray_run.parallel, elapsed=self._elapsed
-            )
-            self._watch.mark("study")
-            self._greet(assembly)
-            progress = Progress(
-                self._console,
-                strategy=assembly.strategy,
-                columns=assembly.columns,
-                planned=assembly.planned,
-                parallel=ray_run.parallel,
-            )
-            assembly.watch(progress)
+        with self._backend.running(self.run.name, say=self._say) as self._backend:
             try:
-                with Interrupt(assembly.strategy) as interrupt, progress:
-                    ray_run.run(
-                        assembly.desk,
-                        backend=self._backend,
-                        interrupt=interrupt,
-                        waiting=lambda line: self._looked(assembly, progress, line),
-                    )
+                return self._deploy_all()
             finally:
-                self.interrupted = interrupt.asked
-                self._write_state(assembly, RunStatus.INTERRUPTED, machine=ray_run.machine)
+                cluster.stop()
+
+    def _deploy_all(self) -> Assembly:
+        ray_run = RayRun(
+            self._experiment,
+            self._backend,
+            address=self._options.address,
+            tag=self.run.name,
+            watch=self._watch,
+        )
+        if ray_run.cores is not None:
+            self._backend = self._backend.restricted_to(ray_run.cores)
+        assembly = Assembly.of(
+            self._experiment,
+            self.run,
+            backend=self._backend,
+            parallel=ray_run.parallel,
+            elapsed=self._elapsed,
+        )
+        self._watch.mark("study")
+        self._greet(assembly)
+        progress = Progress(
+            self._console,
+            strategy=assembly.strategy,
+            columns=assembly.columns,
+            planned=assembly.planned,
+            parallel=ray_run.parallel,
+        )
+        assembly.watch(progress)
+        try:
+            with Interrupt(assembly.strategy) as interrupt, progress:
+                ray_run.run(
+                    assembly.desk,
+                    backend=self._backend,
+                    interrupt=interrupt,
+                    waiting=lambda line: self._looked(assembly, progress, line),
+                )
         finally:
-            cluster.stop()
-            self._backend.sweep(self.run.name)
+            self.interrupted = interrupt.asked
+            self._write_state(assembly, RunStatus.INTERRUPTED, machine=ray_run.machine)
         return assembly
 
     def _looked(self, assembly: Assembly, progress: Progress, line: str) -> None:
@@ -164,8 +173,6 @@ class Session:
 
     def _greet(self, assembly: Assembly) -> None:
         """Say what an earlier session left."""
-        for name in self._backend.sweep(self.run.name):
-            self._say(f"removed {name}, left behind by a driver that died")
         if self._state.sessions > 1:
             ended = sum(r.ended for r in assembly.history.records.values())
             self._say(f"goes on with {self.run.path}: {ended} ended trials are kept")
@@ -205,15 +212,10 @@ class Session:
         if verdict.winner is None:
             return None
         try:
-            words = shlex.split(self._backend.command(assembly.desk.by_hand(verdict.winner)))
+            return self._backend.serving(assembly.desk.by_hand(verdict.winner), name=self._experiment.name)
         except TunerError as error:  # on a cluster the driver's machine need not have engine and model
             self._say(f"best.yaml is left out: {error}")
             return None
-        environment = {}
-        while words and (variable := _VARIABLE.fullmatch(words[0])):
-            environment[variable[1]] = variable[2]
-            words.pop(0)
-        return Serving(command=tuple(words), environment=environment)
 
     def _write_state(
         self, assembly: Assembly, status: RunStatus, *, machine: dict[str, str] | None = None

@@ -356,7 +356,7 @@ def test_the_engine_runs_on_its_own_cores(backend, trial, until):
 def test_a_persons_mistake_is_found_before_anything_starts(backend, trial, change, says):
     wrong = replace(backend, **change)
     with pytest.raises(UserError) as raised:
-        wrong.preflight(trial())
+        wrong.prepared(trial())
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
     failure = refused(wrong, trial(), FailureClass.BACKEND_BROKEN, BackendBroken)
@@ -374,5 +374,5 @@ def test_a_program_that_cannot_be_executed_stops_the_run(backend, trial, tmp_pat
 
 
 def test_the_command_by_hand_is_quoted_for_a_shell(backend, trial):
-    said = replace(backend, environment={"A": "b c"}).command(trial("--grammar", "x'y z"))
+    said = replace(backend, environment={"A": "b c"}).serving(trial("--grammar", "x'y z")).shell
     assert said == f"A='b c' {sys.executable} -I -S {backend.binary[-1]} --port 8080 --grammar 'x'\"'\"'y z'"

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from tuner.results.export import Serving, write_best
+from tuner.results.export import write_best
 from tuner.results.run_directory import RunDirectory
+from tuner.trial.serving import Serving
 from tuner.verdict import Gain, Outcome, Verdict
 
 NewRun = Callable[..., RunDirectory]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from tuner.errors import WorldError
-from tuner.results.export import Serving, write_best
+from tuner.results.export import write_best
 from tuner.results.html import Charts
 from tuner.results.report import write_report
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunStatus
 from tuner.trial.ports import Phase
+from tuner.trial.serving import Serving
 from tuner.verdict import Gain, Nearest, Outcome, Verdict
 
 NewRun = Callable[..., RunDirectory]

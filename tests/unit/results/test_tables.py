@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tuner.results.export import Serving, write_best
+from tuner.results.export import write_best
 from tuner.results.figures import duration, figure
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunStatus
 from tuner.results.tables import closing, status, to_text, trials_csv, trials_table
+from tuner.trial.serving import Serving
 from tuner.verdict import Gain, Outcome, Verdict
 
 NewRun = Callable[..., RunDirectory]

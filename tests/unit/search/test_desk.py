@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tuner.errors import Failure, FailureClass, WorldError
@@ -196,3 +198,20 @@ def test_who_looks_on_sees_every_beginning_round_and_end(run_of, measured):
     run = run_of(watchers=[Watcher()]).start(proposer=Scripted(), rules=[])
     whole(run, measured)
     assert seen == ["began", "measured", "measured", "measured", "complete"]
+
+
+def on_node(run, measured, node):
+    """The line of a deployment that was measured on a node."""
+    key, _ = begin(run)
+    run.desk.end(key, replace(measured(1, State.COMPLETE), node=node))
+    return run.store.trials[-1]
+
+
+def test_the_first_deployment_on_a_node_is_cold_and_the_next_is_not(started, measured):
+    assert [on_node(started, measured, node).cold for node in ("n1", "n2", "n1")] == [True, True, False]
+
+
+def test_what_never_came_up_on_a_node_is_neither_cold_nor_warm(started, measured):
+    key, _ = begin(started)
+    started.desk.end(key, None)
+    assert started.store.trials[-1].cold is None

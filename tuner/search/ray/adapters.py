@@ -28,10 +28,13 @@ class Link:
 
     Attributes:
         error: what made the desk give up, such as a full disk; nothing starts after it.
+        hold: something waits for room: nothing is handed out meanwhile, or small trials would for ever take
+            what a wide one waits for.
     """
 
     def __init__(self, desk: Desk, slots: SlotPool) -> None:
         self.error: TunerError | None = None
+        self.hold = False
         self.desk = desk
         self.slots = slots
         self.keys: dict[str, Key] = {}
@@ -43,6 +46,8 @@ class Link:
 
     def begin(self, trial_id: str) -> dict[str, Any] | None:
         """The config of the next deployment; None where there is no slot or nothing to do now."""
+        if self.hold:
+            return None
         slot = self.slots.take()
         if slot is None:
             return None

@@ -1,0 +1,1 @@
+"""Deployments as objects of a Kubernetes cluster: OME InferenceServices, or plain Deployments."""

@@ -1,0 +1,76 @@
+"""What an experiment wants deployed on a cluster, and who a single deployment belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tuner.spec.deploy import Deploy
+from tuner.spec.model import Model, Storage
+
+Manifest = dict[str, Any]  # one Kubernetes object as the API takes it
+
+TASK = "autotuner.io/task"
+EXPERIMENT_ID = "autotuner.io/experiment-id"
+RUN = "autotuner.io/run"
+DRIVER = "autotuner.io/driver"
+MOUNT = "autotuner.io/mount"  # on a namespace: who mounts claims in its pods
+
+
+class Way(StrEnum):
+    """Who mounts the claim."""
+
+    POLICY = "policy"
+    WEBHOOK = "webhook"
+    NATIVE = "native"
+    INLINE = "inline"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """How the claim of the model gets into the pods.
+
+    Attributes:
+        way: settled; never `auto`.
+        path: where the model is to be in the container.
+        annotate: whether the four `ome.io/` annotations are written. Without them no admission looks at
+            the pod: so it is for `native`, and for `inline` where nothing at admission acts.
+    """
+
+    way: Way
+    path: str
+    annotate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The sections of an experiment that a deployment is made from; they are immutable and may be pickled.
+
+    Attributes:
+        task: the experiment's name.
+        template: the text of the template to render; a person's own, or the one that ships.
+    """
+
+    task: str
+    model: Model
+    storage: Storage | None
+    deploy: Deploy
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose object it is.
+
+    Attributes:
+        name: a DNS-1035 label of at most 63 characters.
+        labels: on every object and pod; empty for production.
+        owner: an owner reference as the API takes it; None for an object that stands alone.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: Mapping[str, Any] | None = None
