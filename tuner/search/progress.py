@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -17,6 +17,7 @@ from tuner.search.strategy import Assignment, Strategy
 from tuner.trial.ports import Phase, State, TrialConfig
 
 _ROWS = 14  # of the table: the newest
+_LONG_SECONDS = 15.0  # a deployment that takes longer to come up is spoken of
 _STYLES = {
     State.COMPLETE: "green",
     State.STOPPED: "yellow",
@@ -51,6 +52,8 @@ class Progress:
         self._clock = clock
         self._rows: dict[Any, tuple[TrialConfig, Assignment]] = {}
         self._waiting = ""
+        self._notes: dict[str, str] = {}
+        self._begun: dict[str, float] = {}
         self._live = (
             Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=False)
             if console.is_terminal
@@ -72,8 +75,19 @@ class Progress:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
         self._waiting = line
 
+    def noted(self, notes: Mapping[str, str]) -> None:
+        """What deployments are doing, by name. Line by line, only of those that take long to come up."""
+        for name, line in notes.items():
+            changed = self._notes.get(name) != line
+            late = self._clock() - self._begun.get(name, self._clock()) > _LONG_SECONDS
+            if self._live is None and late and changed and not line.startswith("round"):
+                self._console.print(f"{name}: {line}", soft_wrap=True, highlight=False, markup=False)
+            if late or self._live is not None:
+                self._notes[name] = line
+
     def began(self, trial: TrialConfig, assignment: Assignment) -> None:
         """See Watcher."""
+        self._begun[trial.name] = self._clock()
         self._rows[assignment.key] = (trial, assignment)
 
     def measured(self, deployment: Deployment) -> None:
@@ -108,12 +122,13 @@ class Progress:
             deployment = self._strategy.deployment(key)
             style = _STYLES.get(deployment.state, "") if deployment.state else "bold"
             why = _why(deployment)
+            doing = self._notes.get(trial.name, "") if deployment.state is None else ""
             table.add_row(
                 _name(assignment),
                 Text(shown(trial.params)),  # no markup: a value may hold brackets
                 f"{len(deployment.rounds)}/{assignment.rounds}",
                 *self._figures(deployment),
-                Text(_state(deployment) + (f": {why}" if why else ""), style=style),
+                Text(doing or _state(deployment) + (f": {why}" if why else ""), style=style),
             )
         lines = [Text(self._summary(), style="bold")]
         if self._waiting:

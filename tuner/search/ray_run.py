@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuner.deploy.backends import ServingBackend
@@ -13,14 +13,15 @@ from tuner.errors import WorldError
 from tuner.search.desk import Desk
 from tuner.search.interrupt import Interrupt
 from tuner.search.plan import widest
+from tuner.search.polled import Polled
 from tuner.search.ray import cluster, slots
 from tuner.search.ray.lifeline import Raylet
-from tuner.search.room_watch import RoomWatch
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
 from tuner.trial.ports import Slot
 
 _ACTORS_SECONDS = 60.0
+_NOTES_SECONDS = 1.0
 _PATIENCE_SECONDS = 5.0  # a deployment that waits longer for its place is spoken of
 
 
@@ -79,12 +80,17 @@ class RayRun:
         }
 
     def run(
-        self, desk: Desk, *, backend: ServingBackend, interrupt: Interrupt, waiting: Callable[[str], None]
+        self,
+        desk: Desk,
+        *,
+        backend: ServingBackend,
+        interrupt: Interrupt,
+        look: Callable[[str, Mapping[str, str]], None],
     ) -> None:
         """Block until the desk is finished.
 
         Args:
-            waiting: told what the run waits for; "" for nothing.
+            look: told often what the run waits for ("" for nothing), and by name what deployments do.
 
         Raises:
             TunerError: what made the desk give up, such as a full disk.
@@ -118,11 +124,15 @@ class RayRun:
                 if trial.name not in told:
                     told.add(trial.name)
                     self._actor(trial.slot).cancel.remote(trial.name)
-            line = self._waiting_line(pending, pending_since) or room.line
+            line = self._waiting_line(pending, pending_since) or room.answer
             link.hold = bool(line)
-            waiting(line)
+            look(line, doing.answer)
 
-        with RoomWatch(lambda: backend.waiting(self._tag)) as room:
+        no_notes: dict[str, str] = {}
+        with (
+            Polled(lambda: backend.waiting(self._tag), otherwise="") as room,
+            Polled(lambda: slots.notes(self._actors, seconds=_NOTES_SECONDS), otherwise=no_notes) as doing,
+        ):
             drive(
                 link,
                 backend=backend,

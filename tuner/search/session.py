@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,16 +159,17 @@ class Session:
                     assembly.desk,
                     backend=self._backend,
                     interrupt=interrupt,
-                    waiting=lambda line: self._looked(assembly, progress, line),
+                    look=lambda line, notes: self._looked(assembly, progress, line, notes),
                 )
         finally:
             self.interrupted = interrupt.asked
             self._write_state(assembly, RunStatus.INTERRUPTED, machine=ray_run.machine)
         return assembly
 
-    def _looked(self, assembly: Assembly, progress: Progress, line: str) -> None:
+    def _looked(self, assembly: Assembly, progress: Progress, line: str, notes: Mapping[str, str]) -> None:
         """On every turn of Tune's loop: what is waited for, and the time spent so far for a next session."""
         progress.waiting(line)
+        progress.noted(notes)
         if self._elapsed() - self._state.elapsed_seconds > _NOTED_EVERY_SECONDS:
             self._write_state(assembly, RunStatus.RUNNING)
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tuner.search.progress import Progress
 from tuner.search.startup import Stopwatch
+from tuner.trial.ports import Slot
 
 COLUMNS = ("output_tokens_per_second", "ttft_p95_ms", "absent.ttft_p95_ms")
 
@@ -88,3 +89,30 @@ def test_the_stopwatch_tells_rays_time_from_ours():
     watch.mark("first request", at=5.5)  # before the last mark: no time of its own
     assert watch.parts == {"imports": 2.0, "ray": 3.0, "study": 1.0, "first request": 0.0}
     assert (watch.total, watch.ours) == (6.0, 3.0)
+
+
+def long_deployment(run_of, *, terminal):
+    """What is shown of a deployment that pulls its image for half a minute."""
+    run = run_of("search.trials=8").start()
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=240)
+    progress = Progress(
+        console, strategy=run.strategy, columns=COLUMNS, planned=(8, 9), parallel=1, clock=lambda: run.seconds
+    )
+    assignment, trial = run.desk.begin(Slot())
+    progress.began(trial, assignment)
+    for run.seconds in (1.0, 20.0, 21.0, 30.0):
+        progress.noted({trial.name: "pulling [the image]" if run.seconds < 30 else "loading"})
+    if terminal:
+        console.print(progress._render())
+    return out.getvalue(), trial.name
+
+
+def test_a_deployment_that_takes_long_says_what_it_does_and_only_when_that_changes(run_of):
+    text, name = long_deployment(run_of, terminal=False)
+    assert text.splitlines() == [f"{name}: pulling [the image]", f"{name}: loading"]
+
+
+def test_the_table_shows_what_a_running_deployment_does(run_of):
+    text, _ = long_deployment(run_of, terminal=True)
+    assert "loading" in text and "running" not in text

@@ -35,6 +35,7 @@ class BenchmarkActor:
         self._load = HttpLoad(Workload.model_validate(workload))
         self._opened = False
         self._cancelled: set[str] = set()
+        self._note = ("", "")
 
     def probe(self, endpoint: Endpoint, timeout_seconds: float) -> None:
         """See `Load.probe`."""
@@ -72,6 +73,14 @@ class BenchmarkActor:
         """Whether `cancel` was called for it."""
         return name in self._cancelled
 
+    def note(self, name: str, line: str) -> None:
+        """What the deployment that has this actor is doing, for people."""
+        self._note = (name, line)
+
+    def noted(self) -> tuple[str, str]:
+        """The last `note`: a deployment's name and what it is doing."""
+        return self._note
+
     def ready(self) -> float:
         """Unix time; answers once the actor is up."""
         return time.time()
@@ -79,7 +88,7 @@ class BenchmarkActor:
 
 def remote_actor() -> Any:
     """The actor's class for Ray: 1 CPU, made anew when it dies, calls never repeated."""
-    for name in ("cancel", "cancelled", "ready"):
+    for name in ("cancel", "cancelled", "note", "noted", "ready"):
         method = getattr(BenchmarkActor, name)
         setattr(BenchmarkActor, name, ray.method(concurrency_group=CONTROL)(method))
     return ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, concurrency_groups={CONTROL: 1})(
@@ -117,6 +126,10 @@ class LentLoad:
     def close(self) -> None:
         """See `Load.close`; not waited for."""
         self._actor.close.remote()
+
+    def note(self, line: str) -> None:
+        """Say what the deployment is doing; not waited for."""
+        self._actor.note.remote(self._name, line)
 
     def cancelled(self) -> bool:
         """Whether the driver wants the deployment to end; asks the actor twice a second at most."""

@@ -88,3 +88,10 @@ def wait_for(actors: Sequence[Any], *, seconds: float) -> bool:
     """Whether all actors answered in time; with too few CPUs in the cluster they never do."""
     ready, _ = ray.wait([a.ready.remote() for a in actors], num_returns=len(actors), timeout=seconds)
     return len(ready) == len(actors)
+
+
+def notes(actors: Sequence[Any], *, seconds: float) -> dict[str, str]:
+    """What deployments are doing, by name, of those actors that answer in time."""
+    asked = [a.noted.remote() for a in actors]
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=seconds)
+    return {name: line for name, line in ray.get(ready) if name}

@@ -74,7 +74,7 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
             clock=time.monotonic,
             now=time.time,
             sleep=time.sleep,
-            progress=lambda line: None,
+            progress=load.note,
             cancel=load.cancelled,
             previous=tuple(name for name in (given["previous"], previous) if name),
         )

@@ -1,10 +1,10 @@
-"""Whether something waits for room is asked beside the run."""
+"""What is asked beside the run."""
 
 from __future__ import annotations
 
 import threading
 
-from tuner.search.room_watch import RoomWatch
+from tuner.search.polled import Polled
 
 
 def test_the_last_answer_stands_until_the_next():
@@ -16,10 +16,10 @@ def test_the_last_answer_stands_until_the_next():
         if answer is None:
             asked.set()
             return ""
-        seen.append(watch.line)
+        seen.append(watch.answer)
         return answer
 
-    with RoomWatch(ask, every_seconds=0.001) as watch:
+    with Polled(ask, otherwise="", every_seconds=0.001) as watch:
         assert asked.wait(5)
     assert seen == ["", "t1 waits", ""]
 
@@ -35,7 +35,7 @@ def test_an_answer_that_fails_counts_as_nothing_and_does_not_end_the_asking():
         asked.set()
         return answer
 
-    with RoomWatch(ask, every_seconds=0.001) as watch:
+    with Polled(ask, otherwise="", every_seconds=0.001) as watch:
         assert asked.wait(5)
-        while watch.line != "t1 waits":
+        while watch.answer != "t1 waits":
             asked.wait(0.001)
