@@ -28,10 +28,10 @@ class Origin:
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> Origin:
-        """Read an endpoint's URL, CA file and token.
+        """Read an endpoint's URL, CA and token.
 
         Raises:
-            LoadError: the URL or the CA file cannot be used.
+            LoadError: the URL or the CA cannot be used.
         """
         parts = urlsplit(endpoint.url)
         try:
@@ -43,9 +43,9 @@ class Origin:
         tls = None
         if parts.scheme == "https":
             try:
-                tls = ssl.create_default_context(cafile=endpoint.ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise LoadError(f"CA file {endpoint.ca_file}: {error}; a PEM file of certificates") from error
+                tls = ssl.create_default_context(cadata=endpoint.ca_pem)
+            except (ValueError, ssl.SSLError) as error:
+                raise LoadError(f"the endpoint's CA: {error}; would be right: PEM certificates") from error
         port = port or (443 if tls else 80)
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         headers = f"Host: {host}:{port}\r\nConnection: keep-alive\r\n"

@@ -95,7 +95,8 @@ class Endpoint:
         model: the name to send in requests.
         metrics_url: of the engine's Prometheus metrics; None where it has none.
         token: a bearer token; kept out of every repr.
-        ca_file: a PEM file to trust instead of the system's; None for the system's.
+        ca_pem: certificates to trust instead of the system's, PEM text (the load may run on another machine
+            than the deploying); None for the system's.
         node: where it runs, for people and records.
         serving: identifies the serving process ("pid 4711 started 163.2"); a round during which it changed
             does not count.
@@ -109,7 +110,7 @@ class Endpoint:
     model: str
     metrics_url: str | None = None
     token: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
+    ca_pem: str | None = field(default=None, repr=False)
     node: str = ""
     serving: str = ""
     engine_version: str = ""

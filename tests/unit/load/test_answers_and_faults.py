@@ -155,7 +155,7 @@ def test_a_token_goes_along_and_stays_out_of_reprs(scripted: ModuleType) -> None
     assert "s3cret" not in repr(Endpoint(url="http://x", model="m", token="s3cret"))
 
 
-def test_tls_is_checked_against_the_endpoints_ca_file(scripted: ModuleType, tmp_path: Path) -> None:
+def test_tls_is_checked_against_the_endpoints_ca(scripted: ModuleType, tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     names = [
@@ -175,7 +175,7 @@ def test_tls_is_checked_against_the_endpoints_ca_file(scripted: ModuleType, tmp_
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with scripted.ScriptedServer(tls=context) as server:
-        (trusted,) = ask(server.url, ca_file=str(certificate))
+        (trusted,) = ask(server.url, ca_pem=certificate.read_text())
         (untrusted,) = ask(server.url)
     assert trusted.outcome == "ok" and len(trusted.output_times) == 5
     assert untrusted.outcome == "refused" and "certificate" in untrusted.detail
@@ -187,9 +187,9 @@ def test_a_url_that_cannot_be_used_is_said_in_one_line(url: str) -> None:
         Origin.of(Endpoint(url=url, model="m"))
 
 
-def test_a_missing_ca_file_is_said_in_one_line() -> None:
-    with pytest.raises(LoadError, match="CA file /nowhere"):
-        Origin.of(Endpoint(url="https://h", model="m", ca_file="/nowhere"))
+def test_a_ca_that_is_none_is_said_in_one_line() -> None:
+    with pytest.raises(LoadError, match="would be right: PEM certificates"):
+        Origin.of(Endpoint(url="https://h", model="m", ca_pem="no certificate"))
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
