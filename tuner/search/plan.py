@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
+from tuner.results.figures import duration
 from tuner.search.samplers import SAMPLERS, startup_trials
 from tuner.search.stopping import described
 from tuner.spec import Experiment
@@ -68,15 +69,6 @@ def measuring_seconds(experiment: Experiment) -> float:
 def shown(params: dict[str, ParamValue]) -> str:
     """A configuration in one line."""
     return " ".join(f"{name}={value}" for name, value in params.items())
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: "45 s", "4 min 10 s", "3.2 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds / 3600:.1f} h"
 
 
 def stopping_text(experiment: Experiment) -> str:

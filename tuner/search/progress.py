@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tuner.results.figures import duration
 from tuner.search.history import Deployment
-from tuner.search.plan import duration, shown
+from tuner.search.plan import shown
 from tuner.search.strategy import Assignment, Strategy
 from tuner.trial.ports import Phase, State, TrialConfig
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuner.search.plan import duration, plan_lines, stopping_text
+from tuner.search.plan import plan_lines, stopping_text
 
 OBJECTIVE = "objective: {maximize: output_tokens_per_second}\n"
 OPEN = """\
@@ -88,10 +88,3 @@ def test_several_objectives_are_only_stopped_when_hopeless(experiment, tmp_path)
     text = "parameters: {slots: {values: [1, 2], flag: -p}}\nslo: {ttft_p95_ms: 100}\n" + both
     said = stopping_text(experiment(text=text))
     assert "hopeless" in said and "asha" not in said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(45, "45 s"), (250, "4 min 10 s"), (11_520, "3.2 h"), (0, "0 s")]
-)
-def test_durations_are_for_a_person(seconds, said):
-    assert duration(seconds) == said
