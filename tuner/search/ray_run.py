@@ -137,6 +137,7 @@ class RayRun:
                 link,
                 backend=backend,
                 warmup_seconds=self._experiment.workload.warmup_seconds,
+                stop_seconds=self._experiment.deploy.stop_seconds,
                 accelerator_resource=self._experiment.deploy.accelerator_resource,
                 tick=tick,
             )

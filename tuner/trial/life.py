@@ -30,7 +30,7 @@ from tuner.trial.ports import (
 from tuner.trial.rounds import PointResult, RoundResult
 
 PROBE_SECONDS = 10.0
-RELEASE_SECONDS = 120.0  # a slot whose last engine is not gone by then is broken
+RELEASE_SECONDS = 120.0  # beyond the engine's own time to stop; a slot still held then is broken
 _POLL_SECONDS = 0.02
 _PLAIN = (
     "stops_run",
@@ -100,6 +100,7 @@ class TrialLife:
         now: Unix time.
         sleep: waits that many seconds.
         previous: deployments that had this slot, or this actor, before; they must be released first.
+        stop_seconds: that an engine may take to stop.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class TrialLife:
         progress: Progress,
         cancel: Cancel,
         previous: Sequence[str] = (),
+        stop_seconds: float = 0.0,
     ) -> None:
         self.trial = trial
         self._backend = backend
@@ -128,6 +130,7 @@ class TrialLife:
         self._progress = progress
         self._cancel = cancel
         self._previous = previous
+        self._release_seconds = stop_seconds + RELEASE_SECONDS
         self._endpoint: Endpoint | None = None
         self._begun = now()
         self._first_request: float | None = None
@@ -185,12 +188,12 @@ class TrialLife:
         self._load.probe(endpoint, timeout_seconds=PROBE_SECONDS)
 
     def _wait_for_release(self) -> None:
-        deadline = self._clock() + RELEASE_SECONDS
+        deadline = self._clock() + self._release_seconds
         while held := [name for name in self._previous if not self._backend.released(name)]:
             if self._cancel():
                 raise Cancelled("cancelled while waiting for the slot")
             if self._clock() > deadline:
-                message = f"{held[0]} still holds the slot after {RELEASE_SECONDS:.0f} s"
+                message = f"{held[0]} still holds the slot after {self._release_seconds:.0f} s"
                 raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, message))
             self._sleep(_POLL_SECONDS)
 

@@ -35,19 +35,20 @@ def drive(
     *,
     backend: object,
     warmup_seconds: float,
+    stop_seconds: float,
     accelerator_resource: str,
     tick: Callable[[list[str]], None],
 ) -> None:
     """Block until the desk is finished. Ray must be up, and the slots' benchmark actors made.
 
     Args:
+        stop_seconds: that an engine may take to stop.
         tick: called often, with the names of deployments that wait for a place in the cluster.
     """
     # That an actor died stands in trials.jsonl; Tune would print a traceback of it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    trainable = tune.with_parameters(
-        DeploymentTrainable, shared={"backend": backend, "warmup_seconds": warmup_seconds}
-    )
+    shared = {"backend": backend, "warmup_seconds": warmup_seconds, "stop_seconds": stop_seconds}
+    trainable = tune.with_parameters(DeploymentTrainable, shared=shared)
     with tempfile.TemporaryDirectory(prefix="tuner-ray-") as scratch:
         tune.Tuner(
             tune.with_resources(trainable, resources(accelerator_resource)),

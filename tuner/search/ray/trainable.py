@@ -29,6 +29,7 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
         end_with_parent()
         self._backend: DeploymentBackend = shared["backend"]
         self._warmup_seconds: float = shared["warmup_seconds"]
+        self._stop_seconds: float = shared["stop_seconds"]
         self._begin(config, previous=None)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -76,5 +77,6 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
             sleep=time.sleep,
             progress=load.note,
             cancel=load.cancelled,
+            stop_seconds=self._stop_seconds,
             previous=tuple(name for name in (given["previous"], previous) if name),
         )
