@@ -1,0 +1,75 @@
+"""What is read out of a snapshot: a pod taken away, how a container ended, what OME says or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tuner.deploy import diagnosis
+from tuner.deploy.kubernetes import pod_view as view
+from tuner.deploy.kubernetes.pod_view import Json
+from tuner.deploy.kubernetes.symptoms import CONDEMN, RETRY, STOP, Symptom, of_service_event
+from tuner.deploy.kubernetes.watching import Arrived, Seen
+from tuner.errors import FailureClass
+
+Log = Callable[[Json, str, bool], str]  # pod, container, of the one before -> its last lines
+
+SILENCE_SECONDS = 8.0  # OME answers within 0.3 s, where it answers; a busy machine is given more
+
+
+def how_it_ended(pod: Json, container: str, status: Json, log: Log) -> diagnosis.Ended:
+    """What is known of a container that ended, its log included."""
+    ended = view.terminated(status)
+    gone = not (status.get("state") or {}).get("terminated")  # another was started since
+    said = log(pod, container, gone) or str(ended.get("message") or "")
+    return diagnosis.Ended(
+        exit_code=view.exit_code(ended) if ended else None,
+        log=said,
+        seconds=view.seconds_run(ended),
+        kernel_oom_kills=int(ended.get("reason") == "OOMKilled"),
+    )
+
+
+def lost(pod: Json) -> Symptom | None:
+    """A pod that its node or the cluster has put an end to."""
+    status, kind = pod.get("status", {}), FailureClass.NODE_FAULT
+    disrupted = view.condition(pod, "DisruptionTarget")
+    if disrupted.get("status") == "True":
+        why = f"{disrupted.get('reason', '')}: {disrupted.get('message', '')}"
+        return Symptom(kind, RETRY, f"{view.name(pod)} was taken away: {why}")
+    if status.get("phase") == "Failed" and status.get("reason"):
+        why = f"{status['reason']}: {status.get('message', '')}"
+        return Symptom(kind, RETRY, f"{view.name(pod)} failed on {view.node(pod) or 'its node'}: {why}")
+    return None
+
+
+def events_on(seen: Seen, found: Json) -> list[Arrived]:
+    """Those on this object, by arrival."""
+    return [e for e in seen.events if e.found.get("involvedObject", {}).get("uid") == view.uid(found)]
+
+
+def refused_by_ome(seen: Seen) -> Symptom | None:
+    """What OME has said against the InferenceService."""
+    if seen.service is None:
+        return None
+    for arrived in reversed(events_on(seen, seen.service)):
+        event = arrived.found
+        if found := of_service_event(str(event.get("reason")), str(event.get("message"))):
+            return found
+    return None
+
+
+def answered(seen: Seen) -> bool:
+    """Whether OME has written any status, or made anything."""
+    status = (seen.service or {}).get("status") or {}
+    return bool(status.get("conditions") or seen.deployments or seen.pods)
+
+
+def silence(seen: Seen, *, waited: float) -> Symptom | None:
+    """A spec that OME refuses without a word, or no OME at all; None while it may still answer."""
+    if seen.service is None or waited < SILENCE_SECONDS:
+        return None
+    if not seen.service["metadata"].get("finalizers"):  # the first thing that the controller does
+        text = "no controller has touched the InferenceService; would be right: a running OME controller"
+        return Symptom(FailureClass.BACKEND_BROKEN, STOP, f"{text} ({waited:.0f} s)")
+    text = "OME makes nothing of the InferenceService and does not say why; its controller's log does"
+    return Symptom(FailureClass.SPEC_REFUSED, CONDEMN, text)
