@@ -42,6 +42,19 @@ def test_the_interval_holds_the_true_ratio_nineteen_times_in_twenty(
     assert 0.93 <= held / RUNS <= 0.985
 
 
+@pytest.mark.parametrize("scatters", [(0.03, 0.03), (0.10, 0.01), (0.01, 0.10)])
+def test_with_two_deployments_on_a_side_it_is_still_near_its_promise(scatters: tuple[float, float]) -> None:
+    rng = random.Random(f"two {scatters}")
+    held = 0
+    for _ in range(RUNS):
+        found = welch_ratio(
+            simulated(rng, 2, median=700.0, scatter=scatters[0]),
+            simulated(rng, 3, median=700.0, scatter=scatters[1]),
+        )
+        held += found.low <= 1 <= found.high
+    assert held / RUNS >= 0.90
+
+
 def test_it_agrees_with_the_reference_implementation_on_logs() -> None:
     from scipy.stats import ttest_ind
 
