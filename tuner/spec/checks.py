@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from tuner.errors import SpecError
+from tuner.spec.cluster_checks import cluster_faults
 from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
 from tuner.spec.metrics import METRICS
@@ -25,6 +26,7 @@ _LOOKED_AT = 200  # configurations on which expressions are tried when the file 
 def faults_of(experiment: Experiment) -> Iterator[Fault]:
     """Every fault that is found; `at` is the experiment's path."""
     yield from _model(experiment)
+    yield from cluster_faults(experiment)
     yield from _port(experiment)
     yield from _metrics(experiment)
     names = list(_names(experiment))

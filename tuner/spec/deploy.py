@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from tuner.spec.faults import Fault, show
+from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.names import DnsLabel, DnsSubdomain, QualifiedKey, variable_name
 from tuner.spec.plugins import modules_in
+from tuner.spec.pod import Pod, Tls, Token
 from tuner.spec.section import Number, Section, Text, Whole
 
 Core = Annotated[Whole, Field(ge=0)]
+BACKENDS = tuple(sorted({*modules_in("deploy/backends"), "kubernetes", "ome"}))
 _LOCAL = {
     "template": "llama_server.argv.j2",
     "accelerators": 0,
     "accelerator_resource": "GPU",
     "ready_seconds": 120.0,
+    "stop_seconds": 5.0,
 }
-_CLUSTER = {"accelerators": 1, "accelerator_resource": "serving_gpu", "ready_seconds": 900.0}
-BACKENDS = (*modules_in("deploy/backends"), "ome", "kubernetes")  # the last two are not built yet
+_CLUSTER = {
+    "accelerators": 1,
+    "accelerator_resource": "serving_gpu",
+    "ready_seconds": 900.0,
+    "stop_seconds": 30.0,
+}
+_DEFAULTS = {
+    "local": _LOCAL,
+    "ome": {**_CLUSTER, "template": "inference_service.yaml.j2"},
+    "kubernetes": {**_CLUSTER, "template": "deployment.yaml.j2"},
+}
+# Keys that only some backends have; given for another one they are refused, for they would be ignored.
+_ON_CLUSTERS = (
+    "namespace",
+    "gpu_resource",
+    "endpoint",
+    "token",
+    "tls",
+    "owner",
+    "schedule_seconds",
+    "image_seconds",
+    "pod",
+)
+_ONLY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("binary", "port", "pinning"), ("local",)),
+    **dict.fromkeys(_ON_CLUSTERS, ("ome", "kubernetes")),
+    "runtime": ("ome",),
+    **dict.fromkeys(("image", "command", "arguments", "container_port", "readiness_path"), ("kubernetes",)),
+}
+
+
+def _foreign(backend: object) -> list[str]:
+    return [key for key, owners in _ONLY.items() if backend in _DEFAULTS and backend not in owners]
+
+
+def _without(key: str, value: Any) -> Fault:
+    right = f"without it; it is a key of backend {' or '.join(_ONLY[key])}"
+    return Fault(got=show(value), right=right, at=(key,))
 
 
 class Pinning(Section):
@@ -35,7 +76,9 @@ class Deploy(Section):
         default="local", description="What deploys.", json_schema_extra={"enum": list(BACKENDS)}
     )
     template: Text | None = Field(
-        default=None, description="Jinja template: a path, or the name of a shipped one."
+        default=None,
+        description="Jinja template: a path, or the name of a shipped one. On clusters it is laid over the "
+        "shipped one: what it leaves out is as there.",
     )
     binary: Text = Field(
         default="auto",
@@ -48,15 +91,54 @@ class Deploy(Section):
     serving_gpu: Whole | None = Field(
         default=None, ge=0, description="How many a Ray started by the run declares."
     )
-    ready_seconds: Number = Field(default=120.0, gt=0, description="From start to the first served request.")
-    stop_seconds: Number = Field(default=5.0, ge=0, description="From SIGTERM to SIGKILL.")
+    schedule_seconds: Number = Field(
+        default=3600.0, gt=0, description="Waiting for accelerators; until then it is no failure."
+    )
+    image_seconds: Number = Field(
+        default=1800.0, gt=0, description="From scheduled to the container's start: pull and mount."
+    )
+    ready_seconds: Number = Field(
+        default=120.0, gt=0, description="From the start (of the container) to the first served request."
+    )
+    stop_seconds: Number = Field(
+        default=5.0, ge=0, description="From SIGTERM to SIGKILL; the pod's terminationGracePeriodSeconds."
+    )
     port: Whole | None = Field(default=None, ge=1, le=65_535, description="A fixed port; none: a free one.")
     pinning: Literal["auto", "none"] | Pinning = Field(
         default="auto",
         description="Keep engine and load on different cores: auto, none, or {engine: [0], load: [1]}.",
     )
-    namespace: Text | None = Field(default=None, description="Kubernetes namespace of the trials.")
-    runtime: Text | None = Field(default=None, description="OME ClusterServingRuntime.")
+    namespace: DnsLabel | None = Field(
+        default=None, description="Of the trials; default that of the kubeconfig's context, or of the pod."
+    )
+    runtime: DnsSubdomain | None = Field(
+        default=None, description="OME's ClusterServingRuntime, or a ServingRuntime of the namespace."
+    )
+    gpu_resource: QualifiedKey = Field(
+        default="nvidia.com/gpu", description="The extended resource by which pods ask for accelerators."
+    )
+    endpoint: Literal["service", "pod"] = Field(
+        default="service", description="Load the Service's address, or the pod's where Services lead nowhere."
+    )
+    token: Token | None = Field(default=None, description="Bearer token: {secret: NAME, key: token}.")
+    tls: Tls | None = Field(
+        default=None, description="The engine speaks TLS, and this CA signed it: {secret: NAME, key: ca.crt}."
+    )
+    owner: Literal["auto", "none"] = Field(
+        default="auto", description="auto: trials go when the RayCluster does that the driver runs in."
+    )
+    image: Text | None = Field(default=None, description="The engine's container image.")
+    command: tuple[Text, ...] = Field(default=(), description="The container's command; default the image's.")
+    arguments: tuple[Text, ...] = Field(
+        default=(), description="Before the trial's flags; $(MODEL_PATH) is where the model is."
+    )
+    container_port: Whole = Field(
+        default=8000, ge=1, le=65_535, description="On which the engine listens, and the Service too."
+    )
+    readiness_path: Annotated[Text, Field(pattern="^/")] = Field(
+        default="/health", description="Answers 200 once the engine serves."
+    )
+    pod: Pod = Field(default_factory=Pod, description="Passed through to every serving pod.")
     env: dict[str, str] = Field(
         default_factory=dict, description="Variables of the engine, the same for all trials."
     )
@@ -66,8 +148,19 @@ class Deploy(Section):
     def _by_backend(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        defaults = _LOCAL if given.get("backend", "local") == "local" else _CLUSTER
-        return {**defaults, **given}
+        backend = given.get("backend", "local")
+        ignored = [key for key in _foreign(backend) if given.get(key) is not None]
+        if ignored:
+            raise Faults([_without(key, given[key]) for key in ignored])
+        present = {k: v for k, v in given.items() if k not in _foreign(backend)}
+        defaults = _DEFAULTS.get(backend, _CLUSTER) if isinstance(backend, str) else {}
+        return {**defaults, **present}
+
+    @model_serializer(mode="wrap")
+    def _own_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        foreign = _foreign(self.backend)
+        return {key: value for key, value in content.items() if key not in foreign}
 
     @field_validator("backend")
     @classmethod
@@ -75,3 +168,21 @@ class Deploy(Section):
         if backend not in BACKENDS:
             raise Fault(got=show(backend), right=f"one of {', '.join(BACKENDS)}")
         return backend
+
+    @field_validator("env")
+    @classmethod
+    def _named(cls, env: Mapping[str, str]) -> Mapping[str, str]:
+        for name in env:
+            try:
+                variable_name(name)
+            except Fault as fault:
+                raise Fault(got=fault.got, right=fault.right, at=(name,)) from fault
+        return env
+
+    @model_validator(mode="after")
+    def _accelerators_apart(self) -> Deploy:
+        for kind in ("requests", "limits"):
+            if self.gpu_resource in getattr(self.pod.resources, kind):
+                at = ("pod", "resources", kind, self.gpu_resource)
+                raise Fault(got="the accelerators", right="deploy.accelerators, which counts them", at=at)
+        return self

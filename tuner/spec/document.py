@@ -21,7 +21,9 @@ _DEEPEST = 40
 _MOST_NODES = 200_000  # aliases of aliases grow without a bound
 
 
-class _Loader(yaml.SafeLoader):
+class YamlLoader(yaml.SafeLoader):
+    """A safe loader with YAML 1.2's rules: a date is text, `on` is text."""
+
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as its base
 
 
@@ -31,6 +33,10 @@ class _Dumper(
     def ignore_aliases(self, data: object) -> bool:
         return True
 
+
+# What other readers take for a boolean or a number, such as the one that kubectl has.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:y|Y|n|N)$"), list("yYnN"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?0o?[0-7_]+$"), list("-+0"))
 
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -42,7 +48,7 @@ for _tag, _pattern, _first in (
         "-+.0123456789",
     ),
 ):
-    for _class in (_Loader, _Dumper):
+    for _class in (YamlLoader, _Dumper):
         _class.add_implicit_resolver(
             f"tag:yaml.org,2002:{_tag}",
             re.compile(f"^(?:{_pattern})$"),
@@ -109,7 +115,7 @@ def parse(text: str, source: str) -> Document:
     else:
         text = text.replace("\t", " ")  # in JSON a tab can only stand between tokens; YAML refuses it there
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(text, Loader=YamlLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -146,7 +152,7 @@ class _Reader:
         self._source = source
         self._lines = lines
         self._nodes = 0
-        self._scalars = _Loader("")
+        self._scalars = YamlLoader("")
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         self._nodes += 1

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tuner.spec.faults import Fault
+from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.names import ContainerPath, DnsLabel, DnsSubdomain, RelativePath
 from tuner.spec.section import Section, Text, Whole
 
 
@@ -42,49 +43,72 @@ class Model(Section):
     """What is served: a file, a model made on the spot, or one that the cluster knows by name."""
 
     path: Text | None = Field(
-        default=None, description="File or directory; relative to where the command runs (backend local)."
+        default=None,
+        description="File or directory; relative to where the command runs (backend local). On backend "
+        "kubernetes without storage: what MODEL_PATH says.",
     )
     synthetic: Synthetic | None = Field(
         default=None, description="Make a random-weight model instead (backend local)."
     )
-    name: Text = Field(default="model", description="The name in requests; on OME the ClusterBaseModel's.")
-    namespace: Text | None = Field(default=None, description="Where the model stands in the cluster.")
-    display_name: Text | None = None
+    name: Text = Field(default="model", description="The name in requests; on OME the model's own.")
+    kind: Literal["ClusterBaseModel", "BaseModel"] = Field(
+        default="ClusterBaseModel", description="On OME: of the whole cluster, or of the trials' namespace."
+    )
+    namespace: DnsLabel | None = Field(default=None, description="Where the model's claim stands.")
+    display_name: Text | None = Field(default=None, description="Such as meta.llama-3.2-1b-instruct.")
     format: Text | None = Field(default=None, description="modelFormat.name, such as safetensors.")
-    format_version: Text | None = None
-    framework: Text | None = None
+    format_version: Text | None = Field(default=None, description="modelFormat.version, such as 1.0.0.")
+    framework: Text | None = Field(default=None, description="modelFramework.name, such as transformers.")
+    framework_version: Text | None = Field(default=None, description="modelFramework.version.")
     architecture: Text | None = Field(default=None, description="Such as LlamaForCausalLM.")
     model_type: Text | None = Field(default=None, description="Such as llama.")
     parameter_count: Text | None = Field(default=None, description='Such as "1.24B".')
-    context_length: Whole | None = Field(default=None, ge=1)
-    max_tokens: Whole | None = Field(default=None, ge=1)
-    vendor: Text | None = None
-    storage_path: Text | None = Field(default=None, description="OME's own path for the model on a node.")
+    context_length: Whole | None = Field(default=None, ge=1, description="Tokens it was trained for.")
+    max_tokens: Whole | None = Field(
+        default=None, ge=1, description="maxTokens of the ClusterBaseModel; default context_length."
+    )
+    vendor: Text | None = Field(default=None, description="Such as meta.")
+    storage_path: ContainerPath | None = Field(
+        default=None, description="OME's own path for the model on a node."
+    )
 
 
 class Storage(Section):
     """Where the model's files are on a cluster."""
 
-    type: Literal["pvc", "hostPath"]
-    pvc_name: Text | None = Field(
+    type: Literal["pvc", "hostPath"] = Field(description="A claim that any node mounts, or a node's disk.")
+    pvc_name: DnsSubdomain | None = Field(
         default=None, description="The PersistentVolumeClaim, in the trials' namespace."
     )
-    pvc_subpath: Text | None = Field(default=None, description="Directory within the claim.")
-    mount_path: Text | None = Field(
-        default=None, description="In the container; default OME's own path for the model."
+    pvc_subpath: RelativePath | None = Field(
+        default=None, description="Directory within the claim; the place storage.pvc_subpath varies it."
+    )
+    mount_path: ContainerPath | None = Field(
+        default=None,
+        description="In the container; default OME's own path for the model, else /raid/models/NAME.",
     )
     mount: Literal["auto", "policy", "webhook", "native", "inline", "external"] = Field(
-        default="auto", description="Who mounts the claim."
+        default="auto", description="Who mounts the claim; auto: the first of these that the cluster has."
+    )
+    host_path: ContainerPath | None = Field(
+        default=None, description="For hostPath on backend kubernetes: the directory on every node."
     )
 
     @model_validator(mode="after")
     def _sound(self) -> Storage:
-        if self.type == "pvc" and self.pvc_name is None:
-            raise Fault(got="nothing", right="the claim's name", at=("pvc_name",))
-        if self.pvc_subpath is not None and (
-            self.pvc_subpath.startswith("/") or ".." in self.pvc_subpath.split("/")
-        ):
-            raise Fault(got=repr(self.pvc_subpath), right="a relative path without ..", at=("pvc_subpath",))
-        if self.mount_path is not None and not self.mount_path.startswith("/"):
-            raise Fault(got=repr(self.mount_path), right="an absolute path", at=("mount_path",))
+        if self.type == "pvc":
+            if self.pvc_name is None:
+                raise Fault(got="nothing", right="the claim's name", at=("pvc_name",))
+            foreign: tuple[str, ...] = ("host_path",)
+        else:
+            foreign = ("pvc_name", "pvc_subpath")
+        found = [
+            Fault(got=show(value), right=f"without it: the type is {self.type}", at=(key,))
+            for key in foreign
+            if (value := getattr(self, key)) is not None
+        ]
+        if self.type == "hostPath" and self.mount != "auto":
+            found.append(Fault(got=show(self.mount), right="without it: the type is hostPath", at=("mount",)))
+        if found:
+            raise Faults(found)
         return self

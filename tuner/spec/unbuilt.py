@@ -24,16 +24,9 @@ UNBUILT_METRICS = (
 
 # dotted path -> the values that are not built; () for every value but none
 _UNBUILT: dict[str, tuple[str, ...]] = {
-    "deploy.backend": ("ome", "kubernetes"),
     "deploy.queue": (),
-    "deploy.pod": (),
-    "deploy.endpoint": (),
-    "deploy.token": (),
-    "deploy.tls": (),
-    "deploy.owner": (),
     "deploy.price_per_hour": (),
     "deploy.accelerator_claim": (),
-    "storage": (),
     "accuracy.check": ("auto", "always"),
     "accuracy.tolerance": (),
     "accuracy.prompts": (),
@@ -54,10 +47,7 @@ _UNBUILT: dict[str, tuple[str, ...]] = {
     "goodput": (),
     "prices": (),
 }
-_RIGHT = {
-    "deploy.backend": "local",
-    "accuracy.check": "off",
-}
+_RIGHT = {"accuracy.check": "off"}
 
 
 def not_built(path: Path) -> bool:

@@ -38,9 +38,21 @@ def test_what_is_left_out_has_its_defaults(sections):
 
 
 def test_defaults_follow_the_backend(sections):
-    deploy = sections(PARAMETERS + "deploy: {backend: ome, runtime: sglang}\n").deploy
+    text = PARAMETERS + "deploy: {backend: ome, runtime: sglang}\n"
+    deploy = sections(text, "model={name: llama}").deploy
     assert (deploy.accelerators, deploy.accelerator_resource, deploy.ready_seconds) == (1, "serving_gpu", 900)
-    assert deploy.template is None
+    assert (deploy.template, deploy.stop_seconds) == ("inference_service.yaml.j2", 30)
+    assert (deploy.endpoint, deploy.owner, deploy.gpu_resource) == ("service", "auto", "nvidia.com/gpu")
+
+
+def test_a_resolved_experiment_has_the_keys_of_its_own_backend_alone(sections):
+    local = sections(PARAMETERS).resolved()["deploy"]
+    assert "pinning" in local
+    assert not {"pod", "endpoint", "schedule_seconds", "container_port"} & local.keys()
+    text = PARAMETERS + "deploy: {backend: ome, runtime: sglang}\n"
+    ome = sections(text, "model={name: llama}").resolved()["deploy"]
+    assert {"pod", "endpoint", "schedule_seconds", "runtime"} <= ome.keys()
+    assert not {"pinning", "binary", "container_port"} & ome.keys()
 
 
 def test_words_like_on_and_off_are_words(sections):
@@ -164,16 +176,8 @@ def test_an_experiment_can_be_made_without_a_file_and_pickled():
     ("text", "said"),
     [
         (
-            "deploy: {backend: kubernetes}\n",
-            "deploy.backend: got 'kubernetes', which is not built yet; would be right: local",
-        ),
-        (
             "accuracy: {check: auto}\n",
             "accuracy.check: got 'auto', which is not built yet; would be right: off",
-        ),
-        (
-            "storage: {type: hostPath}\n",
-            "storage: got a value, which is not built yet; would be right: without it",
         ),
     ],
 )

@@ -52,6 +52,7 @@ class Wanted:
     Attributes:
         task: the experiment's name.
         template: the text of the template to render; a person's own, or the one that ships.
+        base: the shipped one's text, over which a person's own is laid; "" where that is the template.
     """
 
     task: str
@@ -59,6 +60,7 @@ class Wanted:
     storage: Storage | None
     deploy: Deploy
     template: str
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,48 @@
+"""A person's manifest laid over the shipped one, as Kubernetes merges what it patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BY = {"env": "name", "volumes": "name", "containers": "name", "ports": "name", "volumeMounts": "mountPath"}
+
+
+def laid_over(base: Any, over: Any) -> Any:
+    """`over`, and from `base` what it leaves out; a null takes away.
+
+    Mappings are merged key by key, env, volumes, containers, ports and mounts by their names; another list
+    replaces.
+    """
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        found = {key: value for key, value in base.items() if key not in over}
+        for key, value in over.items():
+            if value is not None:
+                found[key] = (
+                    _merged_list(base.get(key), value, _BY[key])
+                    if key in _BY
+                    else laid_over(base.get(key), value)
+                )
+        return found
+    return _without_nulls(over)
+
+
+def _merged_list(base: Any, over: Any, by: str) -> Any:
+    if not _named(base, by) or not _named(over, by):
+        return _without_nulls(over)
+    own = {item[by]: item for item in base}
+    theirs = {item[by] for item in over}
+    kept = [item for item in base if item[by] not in theirs]
+    return [*kept, *(laid_over(own.get(item[by]), item) for item in over)]
+
+
+def _named(items: Any, by: str) -> bool:
+    return isinstance(items, Sequence) and all(isinstance(i, Mapping) and i.get(by) for i in items)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
