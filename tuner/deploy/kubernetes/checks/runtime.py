@@ -1,0 +1,59 @@
+"""The runtime that an experiment names: there, enabled, and of a command that takes a trial's flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.deploy.kubernetes.checks.finding import Finding, mistake, not_looked, ok, warning
+from tuner.deploy.kubernetes.checks.look import look
+from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.resources import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
+from tuner.deploy.kubernetes.runtime import Runtime
+from tuner.deploy.kubernetes.wanted import Manifest, Wanted
+from tuner.errors import UserError
+from tuner.trial.ports import TrialConfig
+
+_ANY_FLAG = ("--flag",)
+
+
+def runtime(cluster: Cluster, wanted: Wanted, trial: TrialConfig) -> Iterator[Finding]:
+    """What is to be said of it; the namespace's own wins over the cluster's."""
+    name = wanted.deploy.runtime or ""
+    subject = f"runtime {name}"
+    unseen = []
+    for resource in (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME):
+        seen = look(cluster, resource, name)
+        if seen.forbidden:
+            unseen.append(f"get {resource.plural}")
+        if seen.found is not None:
+            yield _usable(subject, seen.found, resource.kind, wanted, trial)
+            return
+    if unseen:
+        yield not_looked(subject, " and ".join(unseen))
+        return
+    yield mistake(
+        subject,
+        f"there is no ClusterServingRuntime of that name, and no ServingRuntime in {cluster.namespace}",
+        "deploy.runtime of one",
+    )
+
+
+def _usable(subject: str, found: Manifest, kind: str, wanted: Wanted, trial: TrialConfig) -> Finding:
+    if found["spec"].get("disabled"):
+        return mistake(subject, f"the {kind} is disabled", "spec.disabled: false")
+    variables = {*wanted.deploy.env, *trial.environment}
+    try:
+        engine = Runtime.from_object(found, kind)
+        engine.arguments(trial.arguments, variables=variables)
+    except UserError as error:
+        return mistake(subject, *_parted(error))
+    try:
+        engine.arguments(trial.arguments or _ANY_FLAG)
+    except UserError as error:  # a baseline without flags runs, and trials may only set variables
+        return warning(subject, *_parted(error))
+    return ok(subject, f"is a {kind}, and takes the flags of a trial")
+
+
+def _parted(error: UserError) -> tuple[str, str]:
+    text, _, remedy = str(error).partition("; would be right: ")
+    return text, remedy

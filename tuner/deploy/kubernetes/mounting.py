@@ -1,0 +1,106 @@
+"""`storage.mount` settled: which way this cluster mounts the claim, shown where it can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tuner.deploy.kubernetes.checks import ways
+from tuner.deploy.kubernetes.checks.finding import Finding, ok
+from tuner.deploy.kubernetes.checks.ways import NotHere, Place
+from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.wanted import Mount, Wanted, Way
+from tuner.errors import WorldError
+from tuner.spec.cluster_checks import SUBPATH
+from tuner.trial.ports import ParamValue
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The mount, and what was seen on the way to it."""
+
+    mount: Mount | None
+    notes: tuple[Finding, ...] = ()
+
+
+def settle_mount(
+    client: Cluster,
+    wanted: Wanted,
+    *,
+    say: Callable[[str], None],
+    places: Mapping[str, ParamValue] | None = None,
+) -> Mount | None:
+    """`settle`, with what was seen said."""
+    settled = settle(client, wanted, places=places or {})
+    for note in settled.notes:
+        say(note.line)
+    return settled.mount
+
+
+def settle(cluster: Cluster, wanted: Wanted, *, places: Mapping[str, ParamValue]) -> Settled:
+    """The way in which the claim gets into the pods; no mount where the model comes from the nodes.
+
+    Args:
+        places: of the configuration that is looked at; the sub-path may be among them.
+
+    Raises:
+        WorldError: the cluster does not mount it; one line with what to apply.
+        ApiRefused, Unreachable: see `Cluster`.
+    """
+    storage = wanted.storage
+    if storage is None or storage.type != "pvc":
+        return Settled(None)
+    place = Place(
+        cluster=cluster,
+        wanted=wanted,
+        storage=storage,
+        subpath=str(places.get(SUBPATH) or storage.pvc_subpath or "") or None,
+        tuned=SUBPATH in places,
+    )
+    if wanted.deploy.backend != "ome":
+        return _in_the_deployment(place)
+    asked = storage.mount
+    if asked == "auto":
+        mount = _first(place)
+    elif asked in (Way.POLICY, Way.WEBHOOK):
+        mount = ways.at_admission(place, Way(asked))
+    elif asked == Way.NATIVE:
+        mount = ways.native(place, asked=True)
+    elif asked == Way.INLINE:
+        mount = ways.inline(place)
+    else:
+        mount = ways.external(place)
+    return Settled(mount, tuple(place.notes))
+
+
+def _first(place: Place) -> Mount:
+    """The first of admission, native and inline that the cluster has.
+
+    Raises:
+        WorldError: none, or one that was meant to work and does not.
+    """
+    missed: list[NotHere] = []
+    attempts: tuple[Callable[[], Mount], ...] = (
+        lambda: ways.at_admission(place, None),
+        lambda: ways.native(place, asked=False),
+        lambda: ways.inline(place),
+    )
+    for attempt in attempts:
+        kept = len(place.notes)
+        try:
+            return attempt()
+        except NotHere as reason:
+            if reason.final:
+                raise
+            del place.notes[kept:]
+            missed.append(reason)
+    reasons = "; ".join(reason.text for reason in missed)
+    raise WorldError(
+        f"nothing mounts claim {place.claim} in namespace {place.namespace}: {reasons}; "
+        f"would be right: {missed[0].remedy}"
+    )
+
+
+def _in_the_deployment(place: Place) -> Settled:
+    place.notes.append(ok(place.subject, f"in the Deployment itself, at {place.path}"))
+    return Settled(Mount(Way.INLINE, place.path, annotate=False), tuple(place.notes))
