@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.checks import access, named
 from tuner.deploy.kubernetes.checks.claim import claim
-from tuner.deploy.kubernetes.checks.finding import Finding, Level, fault, mistake
+from tuner.deploy.kubernetes.checks.finding import Finding, Level, fault, from_error, mistake
 from tuner.deploy.kubernetes.checks.runtime import runtime
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.mounting import settle
@@ -116,8 +116,7 @@ class _Survey:
         except (ApiRefused, Unreachable):
             raise
         except TunerError as error:
-            text, _, remedy = str(error).partition("; would be right: ")
-            yield (mistake if isinstance(error, UserError) else fault)("mount", text, remedy)
+            yield from_error("mount", error)
             return
         self.mount, self.of_mount = settled.mount, list(settled.notes)
         yield from settled.notes

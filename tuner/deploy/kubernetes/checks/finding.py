@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tuner.errors import TunerError, UserError
+
+_RIGHT = "; would be right: "
+
 
 class Level(StrEnum):
     """What a finding means for the run."""
@@ -34,7 +38,7 @@ class Finding:
     @property
     def line(self) -> str:
         """For a person."""
-        return f"{self.subject}: {self.text}" + (f"; would be right: {self.remedy}" if self.remedy else "")
+        return f"{self.subject}: {self.text}" + (f"{_RIGHT}{self.remedy}" if self.remedy else "")
 
 
 def ok(subject: str, text: str) -> Finding:
@@ -64,3 +68,15 @@ def not_looked(subject: str, right: str) -> Finding:
         f"not checked: the right to {right} is not given",
         "cluster/rbac.yaml and cluster/rbac-optional.yaml",
     )
+
+
+def parted(subject: str, line: str) -> Finding:
+    """The person's mistake that `line` tells, its remedy apart."""
+    text, _, remedy = line.partition(_RIGHT)
+    return mistake(subject, text, remedy)
+
+
+def from_error(subject: str, error: TunerError) -> Finding:
+    """What an error says."""
+    text, _, remedy = str(error).partition(_RIGHT)
+    return Finding(Level.ERROR, subject, text, remedy, persons=isinstance(error, UserError))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tuner.deploy.kubernetes.checks.finding import Finding, mistake, not_looked, ok, warning
+from tuner.deploy.kubernetes.checks.finding import Finding, Level, mistake, not_looked, ok, parted
 from tuner.deploy.kubernetes.checks.look import look
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
@@ -46,14 +47,9 @@ def _usable(subject: str, found: Manifest, kind: str, wanted: Wanted, trial: Tri
         engine = Runtime.from_object(found, kind)
         engine.arguments(trial.arguments, variables=variables)
     except UserError as error:
-        return mistake(subject, *_parted(error))
+        return parted(subject, str(error))
     try:
         engine.arguments(trial.arguments or _ANY_FLAG)
     except UserError as error:  # a baseline without flags runs, and trials may only set variables
-        return warning(subject, *_parted(error))
+        return replace(parted(subject, str(error)), level=Level.WARNING)
     return ok(subject, f"is a {kind}, and takes the flags of a trial")
-
-
-def _parted(error: UserError) -> tuple[str, str]:
-    text, _, remedy = str(error).partition("; would be right: ")
-    return text, remedy
