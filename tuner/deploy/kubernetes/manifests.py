@@ -92,7 +92,7 @@ def inference_service(
         values["volume_mounts"] = [volume_mount, *values["volume_mounts"]]
         values["env"] = env_list({MODEL_PATH: mount.path, **written})
     (found,) = _rendered(wanted, values, kinds=("InferenceService",))
-    metadata = found.setdefault("metadata", {})
+    metadata = _part(found, wanted, "metadata")
     kept = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in CONTRACT}
     metadata["annotations"] = {**kept, **contract}
     return _identified(found, wanted, identity)
@@ -136,7 +136,7 @@ def deployment(
     found = _rendered(wanted, values, kinds=("Deployment", "Service"))
     for manifest in found:
         _identified(manifest, wanted, identity)
-    pods = found[0]["spec"]["template"].setdefault("metadata", {})
+    pods = _part(found[0], wanted, "spec", "template", "metadata")
     pods["labels"] = {**(pods.get("labels") or {}), **identity.labels, INSTANCE: identity.name}
     return found
 
@@ -227,17 +227,29 @@ def _written(env: Mapping[str, str]) -> dict[str, str]:
 
 def _rendered(wanted: Wanted, values: Mapping[str, Any], *, kinds: Sequence[str]) -> list[Manifest]:
     """One object of each of `kinds`, in this order; a person's own laid over the shipped one's."""
-    name = wanted.deploy.template or ""
-    found = _by_kind(render(wanted.template, values, name=name), kinds, name)
-    if wanted.base:
-        base = _by_kind(render(wanted.base, values, name=_SHIPPED[wanted.deploy.backend]), kinds, name)
-        found = {kind: laid_over(base[kind], found.get(kind, {})) for kind in kinds}
-    missing = [kind for kind in kinds if kind not in found]
-    if missing:
-        raise UserError(
-            f"template {name}: got no {missing[0]}; would be right: one of each {', '.join(kinds)}"
-        )
-    return [laid_over({}, found[kind]) for kind in kinds]
+    name, base_name = wanted.deploy.template or "", _SHIPPED[wanted.deploy.backend]
+    own = _by_kind(render(wanted.template, values, name=name), kinds, name)
+    base = _by_kind(render(wanted.base, values, name=base_name), kinds, name) if wanted.base else {}
+    found = []
+    for kind in kinds:
+        if kind not in own and kind not in base:
+            raise UserError(f"template {name}: got no {kind}; would be right: one {' and one '.join(kinds)}")
+        try:
+            found.append(laid_over(base.get(kind, {}), own.get(kind, {})))
+        except ValueError as error:
+            raise UserError(f"template {name}: {kind}: {error}") from error
+    return found
+
+
+def _part(manifest: Manifest, wanted: Wanted, *keys: str) -> dict[str, Any]:
+    node: dict[str, Any] = manifest
+    for key in keys:
+        below = node.setdefault(key, {})
+        if not isinstance(below, dict):
+            where = f"template {wanted.deploy.template}: {'.'.join(keys)}"
+            raise UserError(f"{where}: got {below!r}; would be right: a mapping")
+        node = below
+    return node
 
 
 def _by_kind(documents: Sequence[Any], kinds: Sequence[str], name: str) -> dict[str, Manifest]:
@@ -253,7 +265,7 @@ def _by_kind(documents: Sequence[Any], kinds: Sequence[str], name: str) -> dict[
 
 def _identified(manifest: Manifest, wanted: Wanted, identity: Identity) -> Manifest:
     """What finding and removing it relies on, whatever the template says."""
-    metadata = manifest.setdefault("metadata", {})
+    metadata = _part(manifest, wanted, "metadata")
     expected = {"name": identity.name, "namespace": wanted.deploy.namespace}
     for key, value in expected.items():
         if metadata.get(key) not in (None, value):

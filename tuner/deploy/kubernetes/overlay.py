@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _BY = {"env": "name", "volumes": "name", "containers": "name", "ports": "name", "volumeMounts": "mountPath"}
+_MAY_BE_EMPTY = ("annotations", "labels")  # a template whose conditions leave none of them means no harm
 
 
 def laid_over(base: Any, over: Any) -> Any:
@@ -13,17 +14,24 @@ def laid_over(base: Any, over: Any) -> Any:
 
     Mappings are merged key by key, env, volumes, containers, ports and mounts by their names; another list
     replaces.
+
+    Raises:
+        ValueError: `over` has text or a list where `base` has a mapping.
     """
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         found = {key: value for key, value in base.items() if key not in over}
         for key, value in over.items():
-            if value is not None:
+            if value is None and key in _MAY_BE_EMPTY and key in base:
+                found[key] = base[key]
+            elif value is not None:
                 found[key] = (
                     _merged_list(base.get(key), value, _BY[key])
                     if key in _BY
                     else laid_over(base.get(key), value)
                 )
         return found
+    if isinstance(base, Mapping):
+        raise ValueError(f"got {over!r} where a mapping is")
     return _without_nulls(over)
 
 
