@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tuner.errors import TunerError
 
-_MODULES = ("report", "status", "trials", "schema")
+_MODULES = ("compare", "report", "status", "trials", "schema")
 _WITH_ITS_OWN_PARSER = {"search": ("tuner.search.command", "run an experiment (python -m tuner.search)")}
 
 

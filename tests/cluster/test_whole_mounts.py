@@ -1,0 +1,160 @@
+"""What a live pod of a search mounts, in every way of mounting; and what is said where nothing mounts."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from kubernetes import client
+
+pytestmark = pytest.mark.cluster
+
+HERE = Path(__file__).parent
+ONE_TRIAL = {
+    "parameters": {"slots": {"values": [8, 16], "flag": "--parallel"}},
+    "baseline": {"slots": 8},
+    "search": {"trials": 1, "parallel": 1},
+    "validation": {"enabled": False},
+    "workload": {"rounds": 1, "round_seconds": 1},
+}
+
+
+def _by_path(stem, name):
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{stem}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+search_site = _by_path("search_site", "cluster_search_site")
+
+
+@pytest.fixture
+def site_in(ome, new_namespace, admin_api, apply, remove, engine_parts, tmp_path):
+    """`with site_in("policy") as place`; `storage_path` is OME's own path of the model."""
+    import contextlib
+
+    @contextlib.contextmanager
+    def made(mount, storage_path=search_site.MOUNT_PATH):
+        with (
+            new_namespace("mounts", mount=mount) as namespace,
+            search_site.site(
+                namespace,
+                api=admin_api,
+                apply=apply,
+                remove=remove,
+                parts=engine_parts,
+                folder=tmp_path,
+                storage_path=storage_path,
+            ) as place,
+        ):
+            yield place
+
+    return made
+
+
+def live_pod(place, until):
+    """The first trial's pod, once it is placed, and the run's end."""
+    started = place.start(place.experiment(**ONE_TRIAL))
+
+    def placed():
+        assert started.process.poll() is None, f"{started.out}\n{started.err}"
+        return [pod for pod in place.pods("autotuner.io/run") if pod.spec.node_name]
+
+    pods = until(placed, seconds=90, what="the first trial's pod")
+    ended = started.wait(200)
+    assert ended.code == 0, f"{ended.out}\n{ended.err}"
+    return pods[0], ended
+
+
+def assert_mounted(pod, place):
+    engine = next(c for c in pod.spec.containers if c.name == "ome-container")
+    volumes = {v.name: v.persistent_volume_claim for v in pod.spec.volumes}
+    (mount,) = [m for m in engine.volume_mounts if m.mount_path == search_site.MOUNT_PATH]
+    claim = volumes[mount.name]
+    assert (claim.claim_name, claim.read_only) == (place.namespace.claim, True)
+    assert (mount.read_only, mount.sub_path) == (True, place.namespace.subpath)
+    (path,) = [e.value for e in engine.env if e.name == "MODEL_PATH"]
+    assert path == search_site.MOUNT_PATH
+
+
+def selector_keys(pod):
+    return [key for key in pod.spec.node_selector or {} if key.startswith("models.ome.io/")]
+
+
+def test_the_policy_mounts_the_claim(mount_admission, site_in, until):
+    with site_in("policy") as place:
+        pod, ended = live_pod(place, until)
+        assert_mounted(pod, place)
+        assert selector_keys(pod) == []
+        assert "policy" in ended.out
+
+
+def test_the_webhook_mounts_the_claim(mount_webhook, site_in, until):
+    with site_in("webhook") as place:
+        pod, ended = live_pod(place, until)
+        assert_mounted(pod, place)
+        assert selector_keys(pod) == []
+        assert "webhook" in ended.out
+
+
+def test_inline_mounts_the_claim_where_admission_only_drops_the_selector(mount_admission, site_in, until):
+    with site_in("policy", storage_path=None) as place:
+        ONE_TRIAL["storage"] = {"mount": "inline"}
+        try:
+            pod, ended = live_pod(place, until)
+        finally:
+            del ONE_TRIAL["storage"]
+        assert_mounted(pod, place)
+        assert selector_keys(pod) == []
+        assert "inline" in ended.out
+
+
+def test_inline_without_any_admission_runs_on_nodes_that_carry_the_models_label(
+    site_in, until, admin_api, nodes
+):
+    with site_in(None, storage_path=None) as place:
+        label = f"models.ome.io/clusterbasemodel.{place.model}"
+        core = client.CoreV1Api(admin_api)
+        for node in nodes:
+            core.patch_node(node, {"metadata": {"labels": {label: "Ready"}}})
+        ONE_TRIAL["storage"] = {"mount": "inline"}
+        try:
+            pod, _ = live_pod(place, until)
+        finally:
+            del ONE_TRIAL["storage"]
+            for node in nodes:
+                core.patch_node(node, {"metadata": {"labels": {label: None}}})
+        assert_mounted(pod, place)
+        assert not any(key.startswith("ome.io/pvc-") for key in pod.metadata.annotations)
+
+
+def test_with_nothing_that_mounts_the_search_says_so_before_it_deploys(mount_admission, site_in):
+    with site_in("none") as place:
+        ended = place.run(place.experiment(**ONE_TRIAL, storage={"mount": "policy"}), seconds=60)
+        assert ended.code in (1, 2)
+        assert len(ended.error_lines) == 1 and "autotuner.io/mount=policy" in ended.err
+        assert place.labelled() == []
+
+
+def test_with_nothing_that_mounts_the_guard_refuses_the_pod_and_the_run_ends_within_5_s(
+    mount_admission, site_in, until
+):
+    with site_in("none") as place:
+        started = place.start(place.experiment(**ONE_TRIAL, storage={"mount": "external"}))
+        until(
+            lambda: [n for n in place.labelled() if n.startswith("deployment/")],
+            seconds=90,
+            what="the first trial's Deployment",
+        )
+        refused = time.monotonic()
+        until(lambda: "guard" in started.err or "guard" in started.out, seconds=5, what="the run says so")
+        assert time.monotonic() - refused < 5
+        ended = started.wait(60)
+        assert ended.code == 1
+        assert "ome-pvc-guard" in ended.err and len(ended.error_lines) == 1
+        assert place.labelled() == []
