@@ -59,13 +59,12 @@ class Runtime:
         spec = found.get("spec") or {}
         engine = spec.get("engineConfig") or {}
         runner = engine.get("runner")
-        if runner is None and not (engine.get("leader") or engine.get("worker")):
+        several = engine.get("leader") is not None or engine.get("worker") is not None
+        if runner is None and not several:
             containers = spec.get("containers") or []
             runner = next((c for c in containers if c.get("name") == CONTAINER), next(iter(containers), None))
         if runner is None:
-            reason = (
-                "its engine spans several nodes" if engine.get("leader") else "it has no engine container"
-            )
+            reason = "its engine spans several nodes" if several else "it has no engine container"
             raise UserError(
                 f"deploy.runtime: {kind} {name}: {reason}; would be right: one with engineConfig.runner"
             )

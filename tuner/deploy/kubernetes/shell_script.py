@@ -26,6 +26,7 @@ class Unfit(ValueError):
 class _Command:
     start: int
     end: int
+    grouped: bool = False  # it ends with a bracket of its own, not with one of a word
     joined_by: set[str] = field(default_factory=set)  # the operators of the list that it ends
 
 
@@ -40,7 +41,7 @@ def with_words(script: str, words: str) -> str:
     first = _program(text)
     if not first:
         raise Unfit("it has no command")
-    if first in _CLOSERS or text.endswith((")", "}")):
+    if first in _CLOSERS or command.grouped:
         raise Unfit(f"it ends with {text.split()[-1]!r}, so its engine is inside something")
     if "|" in command.joined_by:
         raise Unfit("the engine is part of a pipe")
@@ -72,6 +73,7 @@ class _Scan:
         self._at = 0
         self._start = 0
         self._end = 0  # behind the last character that belongs to the command
+        self._grouped = False
         self._joined: set[str] = set()
         self._found = _Command(0, 0)
 
@@ -106,12 +108,13 @@ class _Scan:
     def _word(self, end: int) -> None:
         if self._end <= self._start:
             self._start = self._at
+        self._grouped = self._text[self._at : end] == ")"
         self._at = self._end = end
 
     def _close(self, *, separator: str) -> None:
         empty = self._end <= self._start
         if not empty:
-            self._found = _Command(self._start, self._end, set(self._joined))
+            self._found = _Command(self._start, self._end, self._grouped, set(self._joined))
         if separator == "\n" and empty:
             pass  # a list goes on over the line's end
         elif separator in ("|", "||", "&&"):

@@ -121,7 +121,7 @@ class _Rendering:
         return self._text(value) if isinstance(value, str) else json.dumps(value)
 
     def _error(self, text: str) -> UserError:
-        return UserError(f"template {self._name}{' '.join(text.split())[:400]}")
+        return UserError(" ".join(f"template {self._name}{text}".split())[:400])
 
 
 def _plain(value: Any) -> Any:
