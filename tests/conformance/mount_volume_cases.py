@@ -81,6 +81,24 @@ def volume_cases() -> list[Case]:
             refused=f'must be readOnly with subPath "{SUBPATH}"',
         ),
         Case(
+            "claim mounted inline, the mount writable",
+            pod(
+                engine(mounts=[mount("/mine", "mine", sub=SUBPATH, read_only=False)], env=[]),
+                volumes=[claim("mine")],
+                notes=inline,
+            ),
+            refused=f'must be readOnly with subPath "{SUBPATH}"',
+        ),
+        Case(
+            "claim mounted inline, at a subpath made of variables",
+            pod(
+                engine(mounts=[{**mount("/mine", "mine"), "subPathExpr": "x"}], env=[]),
+                volumes=[claim("mine")],
+                notes=annotations(mount_path=None, pvc_subpath=None),
+            ),
+            refused='must be readOnly with subPath ""',
+        ),
+        Case(
             "claim mounted inline, writable",
             pod(other, volumes=[claim("mine", read_only=False)], notes=inline),
             refused=f"claim {CLAIM} must be readOnly in volumes: mine",

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -38,6 +39,7 @@ class AdmissionServer:
             taken it from the Service.
         reload_seconds: between two looks at the certificate's files.
         now: seconds since 1970.
+        answered: makes the answer to one review.
     """
 
     tls: ReloadingTls
@@ -46,6 +48,7 @@ class AdmissionServer:
     drain_seconds: float = 5.0
     reload_seconds: float = 10.0
     now: Callable[[], float] = time.time
+    answered: Callable[[Any], Answer] = answer
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -94,7 +97,7 @@ class AdmissionServer:
     async def _mutate(self, request: web.Request) -> web.Response:
         started = time.perf_counter()
         try:
-            made = answer(json.loads(await request.read()))
+            made = self.answered(json.loads(await request.read()))
         except (BadReview, ValueError) as error:  # not JSON is a ValueError
             self._metrics.bad_request()
             _LOG.warning("bad request", extra={"fields": {"message": str(error)}})

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from tuner.webhook import server as server_module
 from tuner.webhook.certs import issued
 from tuner.webhook.certs_files import write_certificates
 from tuner.webhook.log_lines import JsonLines
@@ -122,12 +121,11 @@ def test_a_pod_as_large_as_the_api_server_takes_is_answered(certs: Path):
     assert status == 200
 
 
-def test_a_fault_of_our_own_is_an_error_and_so_refuses_the_pod(certs: Path, monkeypatch, caplog):
+def test_a_fault_of_our_own_is_an_error_and_so_refuses_the_pod(certs: Path, caplog):
     def broken(_review: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(server_module, "answer", broken)
-    with served(certs) as (server, _):
+    with served(certs, answered=broken) as (server, _):
         status, text = ask(server, certs, body=review(ANNOTATED))
         assert (status, metric(server, certs, 'tuner_webhook_reviews_total{outcome="fault"}')) == (500, 1)
     assert "broken" not in text
@@ -167,6 +165,14 @@ def test_a_half_written_renewal_keeps_the_certificate_until_it_is_whole(certs: P
         assert shown(server) == before
         after = renew(certs)
         until(lambda: shown(server) == after)
+
+
+def test_files_are_loaded_once_for_each_time_they_change(certs: Path):
+    tls = ReloadingTls(certs / "tls.crt", certs / "tls.key")
+    assert not tls.reload()
+    renew(certs)
+    assert tls.reload()
+    assert not tls.reload()
 
 
 def test_files_that_do_not_belong_together_are_told_in_one_line(certs: Path):
