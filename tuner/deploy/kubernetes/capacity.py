@@ -1,4 +1,4 @@
-"""Counts accelerators on the nodes: free ones, and whether any node could ever take a pod. Pure."""
+"""Accelerators on the nodes: how many are free, who waits for some, what no node could ever take. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from tuner.deploy.kubernetes import pod_view as view
+from tuner.deploy.kubernetes.symptoms import shortened
+from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID
 
 Json = dict[str, Any]
 
@@ -54,6 +56,21 @@ def too_large(pod: Json, nodes: Iterable[Json]) -> str:
         most = max((_allocatable(node, key) for node in usable), default=Decimal())
         if usable and value > most:
             return f"it asks for {_text(value)} {key}, and no node has more than {_text(most)}"
+    return ""
+
+
+def room_wanted(pods: Iterable[Json], resource: str) -> str:
+    """Which pod waits for accelerators, and on what; "" for none."""
+    for pod in pods:
+        scheduled = view.condition(pod, "PodScheduled")
+        message = str(scheduled.get("message", ""))
+        gated = scheduled.get("reason") == "SchedulingGated"
+        if not view.node(pod) and not view.ending(pod) and (gated or f"Insufficient {resource}" in message):
+            waits = "to be admitted to its queue" if gated else f"for {resource}"
+            reasons = message.split(" preemption:", maxsplit=1)[0].split(" no new claims", maxsplit=1)[0]
+            labels = pod["metadata"].get("labels") or {}
+            name = labels.get(EXPERIMENT_ID, view.name(pod))
+            return shortened(f"{name} waits {waits}: {reasons}".rstrip(": "))
     return ""
 
 

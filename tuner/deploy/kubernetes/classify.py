@@ -186,7 +186,7 @@ class Course:
     ) -> Waiting | Ready | DeployError | Symptom:
         if not view.node(pod):
             return self._pending(pod, seen, now)
-        self._times.scheduled = self._times.scheduled or now
+        self._times.scheduled = _first(self._times.scheduled, now)
         for status in view.statuses(pod, "initContainerStatuses"):
             ended = view.terminated(status)
             if ended and ended.get("exitCode"):
@@ -197,7 +197,7 @@ class Course:
             return self._killed_by_probe(pod, container, seen) or self._ended(pod, container, status)
         if not view.running(status):
             return self._starting(pod, container, status, seen, now)
-        self._times.started = self._times.started or now
+        self._times.started = _first(self._times.started, now)
         return self._loading(pod, container, seen, now, answer)
 
     def _pending(self, pod: Json, seen: Seen, now: float) -> Waiting | DeployError | Symptom:
@@ -250,8 +250,8 @@ class Course:
     ) -> Waiting | Ready | DeployError:
         ready = view.holds(pod, "Ready")
         if ready:
-            self._times.ready = self._times.ready or now
-        started, limit = self._times.started or now, self._deadlines.ready_seconds
+            self._times.ready = _first(self._times.ready, now)
+        started, limit = _first(self._times.started, now), self._deadlines.ready_seconds
         if now - started < limit:
             return Ready(pod) if ready else Waiting(f"loading on {view.node(pod)}")
         if ready:
@@ -276,3 +276,7 @@ class Course:
         if ended.get("reason") in _NOT_STARTED:
             return of_start(str(ended.get("message", ""))).raised()
         return diagnosis.died_before_ready(how_it_ended(pod, container, status, self._log))
+
+
+def _first(known: float | None, now: float) -> float:
+    return now if known is None else known

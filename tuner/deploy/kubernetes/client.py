@@ -217,9 +217,9 @@ class Cluster:
         }
         return bool(self.create(ACCESS_REVIEW, review).get("status", {}).get("allowed"))
 
-    def server_version(self) -> str:
+    def server_version(self, *, seconds: float = READ_SECONDS) -> str:
         """As the API server tells it: v1.34.4."""
-        return str(self._json("GET", "/version")["gitVersion"])
+        return str(self._json("GET", "/version", seconds=seconds)["gitVersion"])
 
     def _json(self, method: str, path: str, **sent: Any) -> Json:
         found: Json = json.loads(self._read(method, path, **sent))

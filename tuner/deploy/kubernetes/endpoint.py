@@ -23,6 +23,7 @@ from tuner.trial.ports import Endpoint
 Json = dict[str, Any]
 
 _ASK_SECONDS = 1.0
+_CONNECT_SECONDS = 0.5
 _LONGEST_ANSWER = 65_536
 
 
@@ -65,6 +66,17 @@ def described(endpoint: Endpoint, times: dict[str, float]) -> Endpoint:
         engine_version=_version(endpoint),
         times=times,
     )
+
+
+def answers(endpoint: Endpoint) -> bool:
+    """Whether something listens at its address."""
+    parts = urlsplit(endpoint.url)
+    try:
+        place = (parts.hostname or "", parts.port or 443)
+        socket.create_connection(place, timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def no_way_to(endpoint: Endpoint) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tuner.deploy.kubernetes.api_errors import ApiRefused
 from tuner.errors import (
     BackendBroken,
     ConfigurationRefused,
@@ -185,3 +186,16 @@ def of_service_event(reason: str, message: str) -> Symptom | None:
         kind, error = _REFUSED_BY_OME[reason]
         return Symptom(kind, error, message)
     return None
+
+
+def of_creation(error: ApiRefused) -> Symptom:
+    """From why the API server did not take the objects of a deployment."""
+    if error.of_quota:
+        return Symptom(FailureClass.UNSCHEDULABLE, RETRY, error.said)
+    if error.of_webhook or error.status in (401, 404, 405):
+        return Symptom(FailureClass.BACKEND_BROKEN, STOP, str(error))
+    if error.of_admission:
+        return Symptom(FailureClass.ADMISSION_REFUSED, CONDEMN, error.said)
+    if error.status in (400, 422):
+        return Symptom(FailureClass.SPEC_REFUSED, CONDEMN, error.said)
+    return Symptom(FailureClass.BACKEND_BROKEN, STOP, str(error))

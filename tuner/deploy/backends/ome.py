@@ -1,0 +1,15 @@
+"""OME: one InferenceService for each deployment."""
+
+from __future__ import annotations
+
+from tuner.deploy.kubernetes.backend import KubernetesBackend
+from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.manifests import wanted_of
+from tuner.deploy.kubernetes.ome_kind import OmeKind
+from tuner.spec import Experiment
+
+
+def make_backend(experiment: Experiment) -> KubernetesBackend:
+    """See `backend_for`."""
+    wanted = wanted_of(experiment)
+    return KubernetesBackend(cluster=Cluster(experiment.deploy.namespace), wanted=wanted, kind=OmeKind())

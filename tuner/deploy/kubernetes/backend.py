@@ -1,0 +1,294 @@
+"""Deployments on a Kubernetes cluster: one InferenceService each, or one Deployment and Service."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+from tuner.deploy.kubernetes import pod_view as view
+from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
+from tuner.deploy.kubernetes.arrival import Arrival
+from tuner.deploy.kubernetes.capacity import free, room_wanted
+from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.endpoint import answers
+from tuner.deploy.kubernetes.failed_nodes import failed_nodes
+from tuner.deploy.kubernetes.fate import fate
+from tuner.deploy.kubernetes.kind import Kind, Plan
+from tuner.deploy.kubernetes.logs import log_of
+from tuner.deploy.kubernetes.manifests import to_yaml
+from tuner.deploy.kubernetes.objects import made_by_tuner, remove
+from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
+from tuner.deploy.kubernetes.preflight import prepared_mount
+from tuner.deploy.kubernetes.presence import Presence
+from tuner.deploy.kubernetes.resources import DEPLOYMENT, NODE, POD
+from tuner.deploy.kubernetes.run_lease import this_driver
+from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN, TASK, Identity, Mount, Wanted
+from tuner.errors import (
+    BackendBroken,
+    Cancelled,
+    DeployError,
+    Failure,
+    FailureClass,
+    TunerError,
+    WorldError,
+)
+from tuner.trial.ports import Cancel, Endpoint, Progress, TrialConfig
+from tuner.trial.serving import Serving
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+_DELETE_SECONDS = 5.0
+_LAST_LOG_SECONDS = 0.5  # deleting waits for nothing
+_RELEASE_SECONDS = 0.25  # so long an answer of `released` holds
+_GONE_SECONDS = 15.0  # beyond stop_seconds, for the kubelet to end what was killed
+_SETTLE_SECONDS = 0.3
+_FATE_SECONDS = 3.0  # for the kubelet to tell that a container ended
+_TAILS_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """A deployment that has served."""
+
+    endpoint: Endpoint
+    pod: Json
+    ready_at: float
+
+
+@dataclass(kw_only=True)
+class KubernetesBackend:
+    """See `ServingBackend`. It may be pickled: what it holds of running deployments stays behind.
+
+    Attributes:
+        mount: how the claim gets into the pods; None for a model that is on the nodes. Settled by `prepared`.
+        owner: what trials are collected with; None for objects that stand alone.
+        driver: who drives, for labels: what a sweep tells its own from.
+        run: the one that works, while one does; its pods are not others'.
+        now: a monotonic clock, in seconds.
+        sleep: waits for seconds.
+    """
+
+    node_bound: ClassVar[bool] = False
+    assumed_deploy_seconds: ClassVar[float] = 180.0
+
+    cluster: Cluster
+    wanted: Wanted
+    kind: Kind
+    mount: Mount | None = None
+    owner: Any = None
+    driver: str = field(default_factory=this_driver)
+    run: str = ""
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        self._up: dict[str, _Up] = {}
+        self._tails: dict[str, str] = {}
+        self._doomed: set[str] = set()
+        self._held: dict[str, float] = {}  # not released yet -> when that was asked
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
+    def prepared(self, trial: TrialConfig, *, say: Say = lambda line: None) -> Self:
+        """Look at the cluster, settle who mounts the claim, and read the runtime; see `ServingBackend`."""
+        mount = prepared_mount(self.cluster, self.wanted, trial=trial, say=say)
+        kind = self.kind
+        if isinstance(kind, OmeKind) and self.wanted.deploy.runtime:
+            kind = replace(kind, runtime=read_runtime(self.cluster, self.wanted.deploy.runtime))
+        found = replace(self, mount=mount, kind=kind)
+        found.kind.manifests(found._plan(trial))  # what cannot be rendered is told now
+        return found
+
+    def deploy(
+        self, trial: TrialConfig, *, probe: Callable[[Endpoint], None], progress: Progress, cancel: Cancel
+    ) -> Endpoint:
+        """Create it and wait until it has served `probe`; see `DeploymentBackend`.
+
+        Raises:
+            ConfigurationRefused, DeployInterrupted, BackendBroken, Cancelled: see tuner.errors.
+            UserError: a Secret that the experiment names is not there.
+        """
+        present = self._up.get(trial.name)
+        if present and trial.name not in self._doomed and self.failure(trial.name) is None:
+            return present.endpoint
+        self._doomed.discard(trial.name)
+        self._held.pop(trial.name, None)
+        plan = self._plan(trial, avoid=failed_nodes(self.cluster, trial) if trial.attempt > 1 else ())
+        arrival = Arrival(
+            self.cluster,
+            self.kind,
+            plan,
+            probe=probe,
+            progress=progress,
+            cancel=cancel,
+            now=self.now,
+            sleep=self.sleep,
+        )
+        try:
+            arrived = arrival.come_up()
+        except BaseException as error:
+            self._clear(trial.name, arrival, error, cancel)
+            if isinstance(error, WorldError):
+                raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(error))) from error
+            raise
+        self._up[trial.name] = _Up(arrived.endpoint, arrived.pod, self.now())
+        return arrived.endpoint
+
+    def failure(self, name: str) -> Failure | None:
+        """Why it no longer serves as it did; None while it does."""
+        up = self._up.get(name)
+        if up is None:
+            return Failure(FailureClass.NODE_FAULT, f"{name} was not deployed from here")
+        deadline = self.now() + _FATE_SECONDS
+        while True:
+            try:
+                pods = self.cluster.list(POD, labels=f"{EXPERIMENT_ID}={name}")["items"]
+            except (ApiRefused, Unreachable) as error:
+                return Failure(FailureClass.NODE_FAULT, f"it cannot be told whether {name} serves: {error}")
+            found = fate(
+                pods,
+                was=up.pod,
+                container=self.kind.container,
+                log=lambda pod, container, previous: log_of(
+                    self.cluster, pod, container=container, previous=previous
+                ),
+                seconds_since_ready=self.now() - up.ready_at,
+            )
+            if found is not None or self.now() > deadline or answers(up.endpoint):
+                return found
+            self.sleep(0.1)  # it does not listen: the kubelet tells within a second
+
+    def log_tail(self, name: str) -> str:
+        """The last lines of the engine's log, also after `delete`."""
+        if (up := self._up.get(name)) and name not in self._doomed:
+            return self._log(up.pod) or self._tails.get(name, "")
+        return self._tails.get(name, "")
+
+    def delete(self, name: str) -> None:
+        """Have it taken away; the log's tail is kept."""
+        if (up := self._up.get(name)) and name not in self._doomed:
+            self._keep_tail(name, self._log(up.pod, seconds=_LAST_LOG_SECONDS))
+        self._doomed.add(name)
+        self._held.pop(name, None)
+        for resource in self.kind.made:
+            with suppress(ApiRefused, Unreachable):  # `released` asks again
+                self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
+
+    def released(self, name: str) -> bool:
+        """Whether none of its objects and pods is left. That the owner is gone does not mean so."""
+        asked = self._held.get(name)
+        if asked is not None and self.now() - asked < _RELEASE_SECONDS:
+            return False
+        try:
+            held = self._is_held(name)
+        except (ApiRefused, Unreachable):
+            held = True
+        if held:
+            self._held[name] = self.now()
+            return False
+        self._held.pop(name, None)
+        self._up.pop(name, None)
+        return True
+
+    def sweep(self, run: str) -> list[str]:
+        """Have taken away what other drivers of `run` left; waits for nothing.
+
+        Raises:
+            ApiRefused, Unreachable: it cannot be looked at.
+        """
+        found = [made for made in made_by_tuner(self.cluster, run=run) if made.driver != self.driver]
+        remove(self.cluster, found)
+        return sorted({made.name for made in found})
+
+    def capacity(self) -> int | None:
+        """Free accelerators of all nodes; None where nodes and pods of the cluster may not be listed."""
+        try:
+            nodes = self.cluster.list(NODE)["items"]
+            pods = self.cluster.list(POD, everywhere=True)["items"]
+        except (ApiRefused, Unreachable):
+            return None
+        return free(nodes, pods, resource=self.wanted.deploy.gpu_resource, ours=self._is_of_run)
+
+    def waiting(self, run: str) -> str:
+        """The deployment of `run` that waits for accelerators, and on what; "" for none."""
+        pods = self.cluster.list(POD, labels=f"{RUN}={run}", fields="status.phase=Pending")["items"]
+        return room_wanted(pods, self.wanted.deploy.gpu_resource)
+
+    @contextmanager
+    def running(self, run: str, *, say: Say = lambda line: None) -> Iterator[Self]:
+        """Hold the run's Lease; sweep what dead drivers left before, and all of this run after."""
+        presence = Presence(self.cluster, run, driver=self.driver, say=say, sleep=self.sleep)
+        with presence.held(owned=self.wanted.deploy.owner == "auto", environment=os.environ) as owner:
+            try:
+                yield replace(self, owner=owner, run=run)
+            finally:
+                presence.clear(seconds=self.wanted.deploy.stop_seconds + _GONE_SECONDS)
+
+    def restricted_to(self, cores: tuple[int, ...]) -> Self:
+        """The same: engines run on other machines."""
+        return self
+
+    def serving(self, trial: TrialConfig, *, name: str) -> Serving:
+        """A manifest to apply: no labels of trials, no owner."""
+        plan = replace(self._plan(trial), identity=Identity(name))
+        return Serving(manifest=to_yaml(self.kind.manifests(plan)))
+
+    def _plan(self, trial: TrialConfig, *, avoid: tuple[str, ...] = ()) -> Plan:
+        labels = {
+            TASK: self.wanted.task,
+            EXPERIMENT_ID: trial.name,
+            RUN: trial.run,
+            DRIVER: self.driver,
+        }
+        identity = Identity(trial.name, labels, self.owner)
+        return Plan(self.wanted, trial, identity, self.mount, avoid)
+
+    def _clear(self, name: str, arrival: Arrival, error: BaseException, cancel: Cancel) -> None:
+        """Take away what did not come up; a cancel, and a cluster that is broken, wait for nothing."""
+        if isinstance(error, DeployError):
+            self._keep_tail(name, error.failure.log_tail)
+        elif arrival.pod is not None:
+            self._keep_tail(name, self._log(arrival.pod, seconds=_LAST_LOG_SECONDS))
+        self.delete(name)
+        if isinstance(error, (Cancelled, BackendBroken)) or not isinstance(error, TunerError):
+            return
+        deadline = self.now() + self.wanted.deploy.stop_seconds + _GONE_SECONDS
+        while not self.released(name) and self.now() < deadline and not cancel():
+            self.sleep(0.05)
+        arrival.settle(seconds=_SETTLE_SECONDS)
+
+    def _is_held(self, name: str) -> bool:
+        for resource in self.kind.made:
+            if found := self.cluster.get(resource, name):
+                if name in self._doomed and not view.ending(found):  # deleting it failed
+                    self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
+                return True
+        labels = f"{EXPERIMENT_ID}={name}"
+        return any(
+            self.cluster.list(resource, labels=labels, limit=1)["items"] for resource in (DEPLOYMENT, POD)
+        )
+
+    def _is_of_run(self, pod: Json) -> bool:
+        return bool(self.run) and (pod["metadata"].get("labels") or {}).get(RUN) == self.run
+
+    def _log(self, pod: Json, *, seconds: float = _DELETE_SECONDS) -> str:
+        return log_of(self.cluster, pod, container=self.kind.container, seconds=seconds)
+
+    def _keep_tail(self, name: str, tail: str) -> None:
+        with self._lock:
+            if tail:
+                self._tails[name] = tail
+            while len(self._tails) > _TAILS_KEPT:
+                del self._tails[next(iter(self._tails))]

@@ -1,0 +1,65 @@
+"""What differs between the kinds of deployment on Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from tuner.deploy.kubernetes.api_errors import ApiRefused
+from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.resources import Resource
+from tuner.deploy.kubernetes.symptoms import Symptom
+from tuner.deploy.kubernetes.wanted import Identity, Manifest, Mount, Wanted
+from tuner.trial.ports import TrialConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deployment is made from.
+
+    Attributes:
+        mount: how the claim gets into the pods; None for a model that is on the nodes.
+        avoid: nodes that an earlier attempt failed on.
+    """
+
+    wanted: Wanted
+    trial: TrialConfig
+    identity: Identity
+    mount: Mount | None
+    avoid: Collection[str] = ()
+
+
+class Kind(Protocol):
+    """A kind of deployment; may be pickled."""
+
+    @property
+    def made(self) -> tuple[Resource, ...]:
+        """What it creates, the one that owns the pods first."""
+        ...
+
+    @property
+    def service(self) -> bool:
+        """Whether that is an InferenceService, on which OME says things."""
+        ...
+
+    @property
+    def container(self) -> str:
+        """The name of the one that serves; its pod's first where none has it."""
+        ...
+
+    def manifests(self, plan: Plan) -> list[Manifest]:
+        """The objects, in the order of their creation.
+
+        Raises:
+            UserError: the template does not render.
+        """
+        ...
+
+    def silence(self, cluster: Cluster, wanted: Wanted, symptom: Symptom) -> Symptom:
+        """What is behind it when nothing was made, and nothing said."""
+        ...
+
+    def refused(self, error: ApiRefused) -> Symptom:
+        """What it means that the API server does not take the objects."""
+        ...
