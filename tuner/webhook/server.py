@@ -22,6 +22,7 @@ from tuner.webhook.tls import ReloadingTls, TlsFilesUnusable
 
 MUTATE_PATH = "/mutate"
 _LARGEST_BODY = 8 << 20  # bytes; the API server takes objects of up to 3 MiB
+_LAST_ANSWERS_SECONDS = 5.0  # after the drain; together well within the pod's 30 s of grace
 _LOG = logging.getLogger("tuner.webhook")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -58,7 +59,9 @@ class AdmissionServer:
 
     async def run(self, stop: asyncio.Event, *, serving: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is set and the drain is over; `serving()` is called once it listens."""
-        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            self.application(), access_log=None, handle_signals=False, shutdown_timeout=_LAST_ANSWERS_SECONDS
+        )
         await runner.setup()
         reloading = asyncio.create_task(self._reload_for_ever())
         try:
@@ -102,6 +105,9 @@ class AdmissionServer:
             self._metrics.bad_request()
             _LOG.warning("bad request", extra={"fields": {"message": str(error)}})
             return web.json_response({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+        except web.HTTPException:  # larger than any object that the API server takes
+            self._metrics.bad_request()
+            raise
         except Exception:  # the API server refuses the pod (failurePolicy Fail); the log says why
             self._metrics.fault()
             _LOG.exception("fault")

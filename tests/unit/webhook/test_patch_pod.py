@@ -18,41 +18,13 @@ from tuner.webhook.patch import patch_pod
 from tuner.webhook.recorder import Recorder, pointer
 
 sys.path.append(str(Path(__file__).parents[2] / "conformance"))
+from json_patch import applied, stored
 from mount_cases import CASES, Case
 from mount_pods import annotations, container, engine, host, mount, mounted, path_is, pod
+from random_pods import random_pod
 
 FINISHED = [case for case in CASES if case.finished is not None]
 REFUSED = [case for case in CASES if case.finished is None and not case.by_api]
-
-
-def applied(original: Any, operations: list[dict[str, Any]]) -> Any:
-    """RFC 6902 for add, replace and remove, as the API server does it."""
-    made = copy.deepcopy(original)
-    for operation in operations:
-        *words, last = (w.replace("~1", "/").replace("~0", "~") for w in operation["path"].split("/")[1:])
-        place = made
-        for word in words:
-            place = place[int(word)] if isinstance(place, list) else place[word]
-        if isinstance(place, list):
-            last = len(place) if last == "-" else int(last)
-            assert last <= len(place) - (operation["op"] == "replace")
-        if operation["op"] == "add" and isinstance(place, list):
-            place.insert(last, operation["value"])
-        elif operation["op"] == "remove":
-            del place[last]
-        else:
-            assert operation["op"] == "add" or isinstance(place, list) or last in place
-            place[last] = operation["value"]
-    return made
-
-
-def stored(one: Any) -> Any:
-    """As the API server keeps it: an empty list or map is none."""
-    if isinstance(one, dict):
-        return {
-            key: stored(value) for key, value in one.items() if value or value is False or key == "emptyDir"
-        }
-    return [stored(item) for item in one] if isinstance(one, list) else one
 
 
 @pytest.mark.parametrize("case", FINISHED, ids=lambda case: case.name)
@@ -71,6 +43,19 @@ def test_the_pod_is_refused_in_one_line_that_says_why(case: Case):
         patch_pod(case.pod)
     assert case.refused in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_whatever_the_pod_a_patched_one_gets_no_second_patch():
+    taken = 0
+    for seed in range(1000):
+        one = random_pod(seed)
+        try:
+            patched = applied(one, patch_pod(one))
+        except PodRefused:
+            continue
+        taken += 1
+        assert patch_pod(patched) == [], seed
+    assert taken > 200
 
 
 def test_the_pod_that_is_given_is_not_changed():
