@@ -80,6 +80,7 @@ def _first(place: Place) -> Mount:
         WorldError: none, or one that was meant to work and does not.
     """
     missed: list[NotHere] = []
+    _ = place.path  # what is noted of it stays, whichever way is taken
     attempts: tuple[Callable[[], Mount], ...] = (
         lambda: ways.at_admission(place, None),
         lambda: ways.native(place, asked=False),

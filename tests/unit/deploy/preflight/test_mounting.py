@@ -75,6 +75,19 @@ def test_the_path_is_the_persons_then_omes_then_the_default(cluster, wanted):
 def test_a_path_that_had_to_be_guessed_is_said(cluster, wanted):
     cluster.forbidden = {("get", "clusterbasemodels")}
     assert "taken to be /raid/models/tiny" in lines(cluster, wanted())[0]
+    unlabelled(cluster)
+    cluster.nodes = [cluster.node("n", **{LABEL: "Ready"})]
+    assert "taken to be /raid/models/tiny" in lines(cluster, wanted())[0]  # inline in the end
+
+
+def test_a_refusal_that_is_not_the_guards_does_not_show_the_guard(cluster, wanted):
+    def somebody(pod):
+        if "ome.io/storage-type" not in pod["metadata"]["annotations"]:
+            raise cluster.refused(403, "denied the request: images must be signed")
+        return cluster.mounting(pod)
+
+    cluster.admit = somebody
+    assert "could not be shown that ome-pvc-guard guards" in lines(cluster, wanted())[1]
 
 
 @pytest.mark.parametrize("label", ["policy", "webhook"])
@@ -117,6 +130,22 @@ def test_a_claim_mounted_otherwise_than_asked_is_an_error(cluster, wanted):
         settle(cluster, wanted(), places={})
 
 
+@pytest.mark.parametrize(
+    "by",
+    [
+        "ValidatingAdmissionPolicy 'ome-pvc-guard' with binding 'ome-pvc-guard' denied request: ",
+        'admission webhook "ome-pvc-mount.autotuner.io" denied the request: ',
+    ],
+)
+def test_annotations_that_are_refused_as_such_are_an_error(cluster, wanted, by):
+    def refusing(pod):
+        raise cluster.refused(422, f"{by}volume tiny is another claim")
+
+    cluster.admit = refusing
+    with pytest.raises(WorldError, match=r"an annotated pod would be wrong: .*volume tiny is another claim"):
+        settle(cluster, wanted(), places={})
+
+
 def test_the_sub_path_of_the_configuration_is_the_one_that_is_shown(cluster, wanted):
     seen = []
 
@@ -133,6 +162,9 @@ def test_without_the_right_to_create_pods_what_was_asked_is_taken_and_said(clust
     cluster.forbidden = {("create", "pods")}
     assert settle(cluster, wanted(mount="policy"), places={}).mount.way is Way.POLICY
     assert "not shown" in lines(cluster, wanted())[0]  # auto: the label says so
+    unlabelled(cluster)
+    with pytest.raises(WorldError, match=r'cannot create resource "pods".*the right to create pods'):
+        settle(cluster, wanted(), places={})
 
 
 def test_auto_takes_native_where_ome_mounts_itself(cluster, wanted):
@@ -184,6 +216,12 @@ def test_auto_ends_at_inline_with_a_labelled_node_and_no_annotations(cluster, wa
 def test_inline_is_annotated_where_admission_takes_the_selector_off(cluster, wanted):
     model_without_path(cluster)
     assert settle(cluster, wanted(mount="inline"), places={}).mount == Mount(Way.INLINE, PATH, annotate=True)
+
+
+def test_inline_is_not_annotated_where_admission_would_mount_the_models_own_volume_as_well(cluster, wanted):
+    cluster.nodes = [cluster.node("n", **{LABEL: "Ready"})]
+    mount = settle(cluster, wanted(mount="inline", mount_path="/m"), places={}).mount
+    assert mount == Mount(Way.INLINE, "/m", annotate=False)
 
 
 def test_inline_where_ome_mounts_at_the_same_path_is_an_error(cluster, wanted):

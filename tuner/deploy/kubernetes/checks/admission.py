@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from tuner.deploy.kubernetes.api_errors import ApiRefused
-from tuner.deploy.kubernetes.checks.look import no_right
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.live_mount import wrong_mount
 from tuner.deploy.kubernetes.resources import POD
@@ -17,6 +16,7 @@ from tuner.spec.annotations import PVC_NAME, annotations
 from tuner.spec.model import Storage
 
 GUARD = "ome-pvc-guard"
+_MOUNTER = "ome-pvc-mount"  # the policy and the webhook; the webhook refuses in the guard's words
 _MODEL_NAME = "ome.io/base-model-name"
 _VOLUME_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _STAYS_HOSTPATH = ("is still a hostPath", "is not mounted in the engine container")
@@ -30,8 +30,8 @@ class Outcome(Enum):
     GUARDED = auto()  # nothing mounted the claim, and the guard refused the pod for it
     WRONG = auto()  # the claim is in it, and not as asked
     UNREACHABLE = auto()  # a webhook does not answer, and its failurePolicy refuses the pod
-    REFUSED = auto()  # by something else
-    FORBIDDEN = auto()  # no right to create pods: it cannot be shown
+    WRONG_ANNOTATIONS = auto()  # refused by what mounts, or by the guard, for what they say
+    REFUSED = auto()  # by something else, or for want of the right to create pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,14 @@ def guards(cluster: Cluster) -> bool | None:
 
 def _why(refused: ApiRefused) -> Outcome:
     message = refused.said
-    if no_right(refused):
-        return Outcome.FORBIDDEN
     if refused.of_webhook:
         return Outcome.UNREACHABLE
     if GUARD in message and any(words in message for words in _STAYS_HOSTPATH):
         return Outcome.GUARDED
     if "violates PodSecurity" in message and "hostPath" in message:
         return Outcome.UNTOUCHED
+    if GUARD in message or _MOUNTER in message:
+        return Outcome.WRONG_ANNOTATIONS
     return Outcome.REFUSED
 
 

@@ -35,8 +35,3 @@ def look(cluster: Cluster, resource: Resource, name: str) -> Seen:
         if refused.status == 403:
             return Seen(forbidden=True)
         raise
-
-
-def no_right(refused: ApiRefused) -> bool:
-    """Whether the account may not do it; admission answers 403 too, and never says `cannot`."""
-    return refused.status == 403 and " cannot " in refused.said

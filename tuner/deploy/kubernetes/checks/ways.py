@@ -125,13 +125,14 @@ def at_admission(place: Place, asked: Way | None) -> Mount:
     elif outcome is Outcome.UNREACHABLE:
         text = f"an admission webhook does not answer, so no annotated pod is admitted: {words}"
         raise NotHere(text, "its pods ready and its certificate valid, see cluster/README.md", final=True)
-    elif outcome is Outcome.WRONG or (outcome is Outcome.REFUSED and GUARD in words):
+    elif outcome in (Outcome.WRONG, Outcome.WRONG_ANNOTATIONS):
         text, _, remedy = words.partition("; would be right: ")
         raise NotHere(f"an annotated pod would be wrong: {text}", remedy or "what storage says", final=True)
     elif outcome in (Outcome.UNTOUCHED, Outcome.GUARDED):
         raise _nothing_acts(place, labelled or asked, meant=meant or place.label is None)
     elif not meant:
-        raise NotHere(f"it could not be shown that admission mounts: {words}", "the right to create pods")
+        remedy = "the right to create pods, or storage.mount: policy or webhook"
+        raise NotHere(f"it could not be shown that admission mounts: {words}", remedy)
     else:
         place.note(
             f"by the {way}, not shown: the dry-run pod was refused ({words})", "a trial's pod shows it"

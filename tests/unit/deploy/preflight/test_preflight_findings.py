@@ -41,7 +41,7 @@ def test_a_server_that_does_not_answer_is_one_error(cluster, wanted, trial, foun
 
 
 def test_a_namespace_that_is_not_there_ends_the_look(cluster, found):
-    del cluster.objects["namespaces", "trials"]
+    cluster.objects.clear()
     (line,) = found("error")
     assert "kubectl create namespace trials" in line
 
