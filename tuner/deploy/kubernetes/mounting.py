@@ -23,20 +23,6 @@ class Settled:
     notes: tuple[Finding, ...] = ()
 
 
-def settle_mount(
-    client: Cluster,
-    wanted: Wanted,
-    *,
-    say: Callable[[str], None],
-    places: Mapping[str, ParamValue] | None = None,
-) -> Mount | None:
-    """`settle`, with what was seen said."""
-    settled = settle(client, wanted, places=places or {})
-    for note in settled.notes:
-        say(note.line)
-    return settled.mount
-
-
 def settle(cluster: Cluster, wanted: Wanted, *, places: Mapping[str, ParamValue]) -> Settled:
     """The way in which the claim gets into the pods; no mount where the model comes from the nodes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuner.deploy.kubernetes.mounting import settle, settle_mount
+from tuner.deploy.kubernetes.mounting import Settled, settle
 from tuner.deploy.kubernetes.wanted import Mount, Way
 from tuner.errors import WorldError
 from tuner.spec.cluster_checks import SUBPATH
@@ -28,16 +28,16 @@ def model_without_path(cluster, uri="pvc://trials:c/m"):
 
 def test_no_claim_needs_no_mount(cluster, wanted):
     host = wanted(type="hostPath", pvc_name=None, pvc_subpath=None)
-    assert settle_mount(cluster, host, say=pytest.fail) is None
+    assert settle(cluster, host, places={}) == Settled(None)
 
 
 def test_admission_that_acts_is_the_first_choice_and_is_named_by_the_label(cluster, wanted):
-    said = []
-    assert settle_mount(cluster, wanted(), say=said.append) == Mount(Way.POLICY, PATH, annotate=True)
-    assert said[0] == f"mount of c: by the policy, at {PATH}, shown by a dry run"
-    assert "ome-pvc-guard refuses" in said[1]
+    settled = settle(cluster, wanted(), places={})
+    assert settled.mount == Mount(Way.POLICY, PATH, annotate=True)
+    assert settled.notes[0].line == f"mount of c: by the policy, at {PATH}, shown by a dry run"
+    assert "ome-pvc-guard refuses" in settled.notes[1].line
     cluster.objects["namespaces", "trials"]["metadata"]["labels"] = {"autotuner.io/mount": "webhook"}
-    assert settle_mount(cluster, wanted(), say=said.append).way is Way.WEBHOOK
+    assert settle(cluster, wanted(), places={}).mount.way is Way.WEBHOOK
 
 
 def test_nothing_is_ever_stored(cluster, wanted):
