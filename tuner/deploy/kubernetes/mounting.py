@@ -36,6 +36,10 @@ def settle(cluster: Cluster, wanted: Wanted, *, places: Mapping[str, ParamValue]
     storage = wanted.storage
     if storage is None or storage.type != "pvc":
         return Settled(None)
+    if wanted.deploy.backend != "ome":  # the Deployment has the mount itself
+        path = storage.mount_path or f"/raid/models/{wanted.model.name}"
+        note = ok(f"mount of {storage.pvc_name}", f"in the Deployment itself, at {path}")
+        return Settled(Mount(Way.INLINE, path, annotate=False), (note,))
     place = Place(
         cluster=cluster,
         wanted=wanted,
@@ -43,8 +47,6 @@ def settle(cluster: Cluster, wanted: Wanted, *, places: Mapping[str, ParamValue]
         subpath=str(places.get(SUBPATH) or storage.pvc_subpath or "") or None,
         tuned=SUBPATH in places,
     )
-    if wanted.deploy.backend != "ome":
-        return _in_the_deployment(place)
     asked = storage.mount
     if asked == "auto":
         mount = _first(place)
@@ -86,8 +88,3 @@ def _first(place: Place) -> Mount:
         f"nothing mounts claim {place.claim} in namespace {place.namespace}: {reasons}; "
         f"would be right: {missed[0].remedy}"
     )
-
-
-def _in_the_deployment(place: Place) -> Settled:
-    place.notes.append(ok(place.subject, f"in the Deployment itself, at {place.path}"))
-    return Settled(Mount(Way.INLINE, place.path, annotate=False), tuple(place.notes))

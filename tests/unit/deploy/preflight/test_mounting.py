@@ -259,5 +259,6 @@ def test_external_is_taken_at_its_word(cluster, wanted):
 def test_a_plain_deployment_mounts_for_itself(cluster, wanted):
     plain = {"backend": "kubernetes", "runtime": None}
     cluster.admit = pytest.fail
-    mount = settle(cluster, wanted(deploy=plain), places={}).mount
+    model = {"storage_path": "/of/ome"}
+    mount = settle(cluster, wanted(deploy=plain, model=model), places={}).mount
     assert mount == Mount(Way.INLINE, "/raid/models/tiny", annotate=False)

@@ -72,8 +72,6 @@ class Place:
     @cached_property
     def model(self) -> KnownModel:
         """The model as the cluster knows it."""
-        if self.wanted.deploy.backend != "ome":
-            return KnownModel()
         return known_model(self.cluster, self.wanted.model.name)
 
     @cached_property
