@@ -108,6 +108,9 @@ def of_scheduler(message: str) -> Symptom | None:
     return None
 
 
+_OF_MOUNTING = re.compile(r"guard'|ome-pvc-mount|ome\.io/|\bclaim\b")
+
+
 def of_admission(message: str) -> Symptom | None:
     """From the message of a pod that could not be created; None where a quota makes it wait."""
     kind = FailureClass.ADMISSION_REFUSED
@@ -120,9 +123,7 @@ def of_admission(message: str) -> Symptom | None:
     if re.search(r"not yet ready to handle request|context deadline exceeded|etcdserver", message):
         return Symptom(kind, STOP, f"no pod can be created: {message}", 15.0)
     denied = re.search(r"(?:denied request|denied the request):? *(.*)", message)
-    if denied and re.search(
-        r"guard'|ome\.io/|claim ", message
-    ):  # the model would not be mounted in any trial
+    if denied and _OF_MOUNTING.search(message):  # the model would not be mounted in any trial
         return Symptom(kind, STOP, f"the pod was refused: {denied[1] or message}", 3.0)
     return Symptom(kind, CONDEMN, f"the pod was refused: {denied[1] if denied else message}", 0.5)
 
