@@ -102,6 +102,8 @@ class Arrival:
                 self._check_cancel()
                 self._check_away(seen)
                 seen = watching.wait(seen, seconds=_TURN_SECONDS)
+            if seen.refused is not None:
+                raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(seen.refused)))
             created = self._now()
             for manifest in manifests:
                 self._create(manifest)
