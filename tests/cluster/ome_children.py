@@ -11,8 +11,9 @@ from ome_merge import Json, Refused, filled, merged
 API_VERSION = "ome.io/v1beta1"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SERVICE_NAME_LENGTH = 63
-_KEPT_OF_A_LONG_NAME = 54
+_MODEL_LABEL_LENGTH = 49
 _CONFIG_SUFFIX_LENGTH = 20
+_CATEGORY = "models.ome.io/category"
 # Fields of `engine` that are not the pod's.
 _ENGINE_FIELDS = {
     "acceleratorOverride", "annotations", "canaryTrafficPercent", "containerConcurrency",
@@ -23,13 +24,16 @@ _ENGINE_FIELDS = {
 
 def service_name(name: str) -> str:
     """The engine's Service and `app` label: NAME-engine; a hash and its end where that is too long."""
-    full = f"{name}-engine"
-    if len(full) <= _SERVICE_NAME_LENGTH:
-        return full
-    digest = hashlib.sha256(full.encode()).hexdigest()[:8]
-    if digest[0].isdigit():  # the name of a Service begins with a letter
-        digest = "a" + digest[1:]
-    return f"{digest}-{full[-_KEPT_OF_A_LONG_NAME:]}"
+    short = _shortened(f"{name}-engine", _SERVICE_NAME_LENGTH)
+    # the name of a Service begins with a letter
+    return "a" + short[1:] if short != f"{name}-engine" and short[0].isdigit() else short
+
+
+def _shortened(text: str, length: int) -> str:
+    """The text; a hash of it and its end where it is longer."""
+    if len(text) <= length:
+        return text
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-{text[9 - length :]}"
 
 
 def model_config(isvc: Json, model: Json) -> Json:
@@ -111,13 +115,13 @@ def _engine(isvc: Json, runtime: Json) -> Json:
     over = isvc["spec"].get("engine")
     if over is None:
         raise Refused("engine component is required", reason="DeploymentModeError")
-    if over.get("leader") or over.get("worker"):
-        raise Refused("no kind is registered for LeaderWorkerSet")
-    if over.get("minReplicas") == 0:
-        raise Refused("no kind is registered for a Knative Service")
     if "runner" in over:  # as OME writes it back: a runner without a name has an empty one
         over = {**over, "runner": {"name": "", "resources": {}, **over["runner"]}}
     engine: Json = merged(runtime["spec"].get("engineConfig") or {}, over)
+    if engine.get("leader") or engine.get("worker"):
+        raise Refused("no kind is registered for LeaderWorkerSet")
+    if engine.get("minReplicas") == 0:
+        raise Refused("no kind is registered for a Knative Service")
     return engine
 
 
@@ -131,7 +135,7 @@ def _labels(isvc: Json, engine: Json, model: Json, runtime: Json) -> Json:
         "ome.io/inferenceservice": name,
         "serving-runtime": runtime["metadata"]["name"],
         "base-model-name": model["metadata"]["name"],
-        "base-model-size": _size_class(model["spec"].get("modelParameterSize")),
+        "base-model-size": (model["metadata"].get("annotations") or {}).get(_CATEGORY, "SMALL"),
         "base-model-type": "Serving",
         "base-model-vendor": model["spec"].get("vendor", ""),
         "fine-tuned-serving": "false",
@@ -166,12 +170,12 @@ def _pod(isvc: Json, engine: Json, model: Json) -> Json:
         env = runner.get("env") or []
         if all(variable["name"] != "MODEL_PATH" for variable in env):
             runner["env"] = [*env, {"name": "MODEL_PATH", "value": path}]
-    accelerators = ((runner.get("resources") or {}).get("limits") or {}).get("nvidia.com/gpu")
+    resources = {"limits": {}, "requests": {}, **(runner.get("resources") or {})}
+    accelerators = {**resources["requests"], **resources["limits"]}.get("nvidia.com/gpu")
     if accelerators:
         env = [each for each in runner.get("env") or [] if each["name"] != "PARALLELISM_SIZE"]
         runner["env"] = [*env, {"name": "PARALLELISM_SIZE", "value": str(accelerators)}]
-    ready = {f"models.ome.io/{model['kind'].lower()}.{name}": "Ready"}
-    pod["nodeSelector"] = {**ready, **(pod.get("nodeSelector") or {})}
+    pod["nodeSelector"] = {_ready_label(model): "Ready", **(pod.get("nodeSelector") or {})}
     if "readinessProbe" not in runner and runner.get("name") == "ome-container":
         port = (runner.get("ports") or [{"containerPort": 8080}])[0]["containerPort"]
         runner["readinessProbe"] = {
@@ -180,6 +184,19 @@ def _pod(isvc: Json, engine: Json, model: Json) -> Json:
         }  # fmt: skip
     pod["containers"] = [filled(runner, isvc["metadata"]), *(pod.get("containers") or [])]
     return pod
+
+
+def _ready_label(model: Json) -> str:
+    """What OME's agent puts on the nodes that have the model."""
+    name, namespace = model["metadata"]["name"], model["metadata"].get("namespace")
+    if not namespace:
+        kind = "clusterbasemodel."
+        return f"models.ome.io/{kind}{_shortened(name, _MODEL_LABEL_LENGTH - len(kind))}"
+    room = _MODEL_LABEL_LENGTH - len(".basemodel.")
+    if len(namespace) + len(name) > room:
+        namespace = _shortened(namespace, 8)[:8]
+        name = _shortened(name, room - len(namespace))
+    return f"models.ome.io/{namespace}.basemodel.{name}"
 
 
 def _autoscaler(full: str, engine: Json) -> Json:
@@ -202,11 +219,6 @@ def _service_port(port: Json) -> Json:
     number = port["containerPort"]
     return {"name": port.get("name", "http"), "protocol": port.get("protocol", "TCP"), "port": number,
             "targetPort": number}  # fmt: skip
-
-
-def _size_class(parameters: str | None) -> str:
-    """The class of a size such as 8B, as OME's labels have it."""
-    return "SMALL" if parameters else ""
 
 
 def _child(isvc: Json, version: str, kind: str, name: str, spec: Json) -> dict[str, Any]:

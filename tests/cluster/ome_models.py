@@ -12,17 +12,19 @@ def model_of(api: Api, isvc: Json) -> Json:
     """The BaseModel of that name in the namespace, else the ClusterBaseModel.
 
     Raises:
-        Refused: none, which OME says to nobody.
+        Refused: there is none of the kind that is said, which OME says to nobody.
     """
     wanted, namespace = isvc["spec"].get("model") or {}, isvc["metadata"]["namespace"]
-    name = wanted.get("name")
+    name, kind = wanted.get("name"), wanted.get("kind", "ClusterBaseModel")
     if not name:
-        raise Refused("no model is named")
-    for kind, where in (("BaseModel", namespace), ("ClusterBaseModel", "")):
-        found = api.get(kind, name, where)
-        if found is not None:
-            return {**found, "kind": kind}
-    raise Refused(f'failed to get base model spec for {name}: ClusterBaseModel.ome.io "{name}" not found')
+        raise Refused("model reference is required", reason="ModelReconcileError")
+    of_namespace = api.get("BaseModel", name, namespace)
+    of_cluster = api.get("ClusterBaseModel", name)
+    if (of_namespace if kind == "BaseModel" else of_cluster) is None:
+        raise Refused(f'failed to get base model spec for {name}: {kind}.ome.io "{name}" not found')
+    found = of_namespace or of_cluster
+    assert found is not None
+    return found
 
 
 def runtime_of(api: Api, isvc: Json, model: Json) -> Json:
@@ -48,25 +50,28 @@ def runtime_of(api: Api, isvc: Json, model: Json) -> Json:
 
 def _mismatch(runtime: Json, model: Json) -> str:
     """Why the runtime does not serve the model; empty where it does."""
-    spec, serves = model["spec"], runtime["spec"]
+    spec, serves, name = model["spec"], runtime["spec"], runtime["metadata"]["name"]
     if serves.get("disabled"):
-        return f"runtime {runtime['metadata']['name']} is disabled"
-    if not any(_format_matches(each, spec) for each in serves.get("supportedModelFormats") or []):
-        return f"model format {spec['modelFormat']['name']} is not supported"
+        return f"runtime {name} is disabled"
+    if not any(_matches(each, spec) for each in serves.get("supportedModelFormats") or []):
+        return f"model format {spec['modelFormat']['name']} does not match one that it supports"
     size, span = spec.get("modelParameterSize"), serves.get("modelSizeRange")
     if size and span and not _count(span["min"]) <= _count(size) <= _count(span["max"]):
-        return f"model size {size} is not within {span['min']} to {span['max']}"
+        return f"model size {size} is outside supported range [{span['min']}, {span['max']}]"
     return ""
 
 
-def _format_matches(supported: Json, spec: Json) -> bool:
-    """What the runtime leaves open matches everything."""
+def _matches(supported: Json, spec: Json) -> bool:
+    """What only one of the two says does not match."""
+    if any(supported.get(field) != spec.get(field) for field in ("modelArchitecture", "quantization")):
+        return False
     for field in ("modelFormat", "modelFramework"):
-        wanted, has = supported.get(field) or {}, spec.get(field) or {}
-        if wanted and wanted.get("name") != has.get("name"):
+        wanted, has = supported.get(field), spec.get(field)
+        if (wanted is None) != (has is None):
             return False
-    architecture = supported.get("modelArchitecture")
-    return not architecture or architecture == spec.get("modelArchitecture")
+        if wanted and has and any(wanted.get(part) != has.get(part) for part in ("name", "version")):
+            return False
+    return True
 
 
 def _count(size: str) -> float:

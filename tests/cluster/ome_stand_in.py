@@ -23,7 +23,10 @@ from ome_status import is_ready, status
 from ome_work_queue import Key, WorkQueue
 
 _FINALIZER = "inferenceservice.finalizers"
-_CHILDREN_WATCHED = ("Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler")
+_WATCHED = (
+    "InferenceService", "Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+)  # fmt: skip
 
 
 class Controller:
@@ -36,8 +39,8 @@ class Controller:
 
     def run(self) -> None:
         """Work until the program is ended."""
-        started = [threading.Event() for _ in ("InferenceService", *_CHILDREN_WATCHED)]
-        for kind, flag in zip(("InferenceService", *_CHILDREN_WATCHED), started, strict=True):
+        started = [threading.Event() for _ in _WATCHED]
+        for kind, flag in zip(_WATCHED, started, strict=True):
             threading.Thread(target=self._watch, args=(kind, flag), daemon=True).start()
         for flag in started:
             flag.wait()
@@ -123,12 +126,11 @@ class Controller:
     def _keep_model_config(self, isvc: Json, model: Json) -> None:
         """Two names with the same end share a ConfigMap: it stays its first owner's."""
         wanted = model_config(isvc, model)
-        known = self._api.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
-        if known is None or any(
-            owner["uid"] == isvc["metadata"]["uid"]
-            for owner in known["metadata"].get("ownerReferences") or []
-        ):
-            self._api.apply(wanted)
+        name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
+        if self._api.get("ConfigMap", name, namespace) is None:
+            self._api.create("ConfigMap", wanted)
+        else:
+            self._api.merge("ConfigMap", name, namespace, {"data": wanted["data"]})
 
     def _tell(self, isvc: Json, deployment: Json) -> None:
         meta = isvc["metadata"]

@@ -25,8 +25,9 @@ def status(isvc: Json, deployment: Json, pods: list[Json], *, now: str) -> Json:
     url = f"http://{meta['name']}.{meta['namespace']}.svc.cluster.local:{first_port(deployment)}"
     engine = dict((before.get("components") or {}).get("engine") or {})
     revision = deployment["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision")
-    if revision and ready is not None:
+    if revision:
         engine["latestCreatedRevision"] = revision
+    observed = (deployment.get("status") or {}).get("observedGeneration")
     if ready:
         engine["url"] = f"http://{service_name(meta['name'])}.{meta['namespace']}.svc.cluster.local"
     result = {
@@ -36,8 +37,8 @@ def status(isvc: Json, deployment: Json, pods: list[Json], *, now: str) -> Json:
         "conditions": _conditions(ready, before.get("conditions") or [], now),
         "modelStatus": _model_status(before.get("modelStatus") or {}, pods, ready=bool(ready)),
     }
-    if ready is not None:
-        result["observedGeneration"] = deployment["metadata"]["generation"]
+    if observed:
+        result["observedGeneration"] = observed
     return result
 
 
@@ -49,10 +50,9 @@ def is_ready(status_of: Json | None) -> bool:
 
 def _available(deployment: Json) -> bool | None:
     """None until the Deployment's own controller has looked at it."""
-    conditions = (deployment.get("status") or {}).get("conditions")
-    if not conditions:
-        return None
-    return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    said = [each["status"] for each in conditions if each["type"] == "Available"]
+    return said[0] == "True" if said else None
 
 
 def _conditions(ready: bool | None, before: list[Json], now: str) -> list[Json]:
@@ -79,39 +79,41 @@ def _condition(kind: str, value: str, reason: str = "", message: str = "") -> di
 
 
 def _model_status(before: Json, pods: list[Json], *, ready: bool) -> Json:
-    """What became of the model: the newest pod's first container decides; a past failure stays written."""
-    result = dict(before)
-    states = dict(
-        before.get("modelRevisionStates") or {"activeModelState": "", "targetModelState": "Pending"}
-    )
+    """What became of the model: the newest pod's ome-container decides; a past failure stays written.
+
+    As long as that pod has no containers yet, nothing is said.
+    """
     if not pods:
-        result.setdefault("transitionStatus", "")
-        return result
-    failure = _failure(max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])))
+        return _model_state(before, "Pending", "InProgress")
     if ready:
-        states = {"activeModelState": "Loaded", "targetModelState": "Loaded"}
-        result["modelCopies"] = {"failedCopies": 0, "totalCopies": len(pods)}
-        result["transitionStatus"] = "UpToDate"
-    elif failure:
-        states["targetModelState"] = "FailedToLoad"
-        result["lastFailureInfo"] = failure
-        result["transitionStatus"] = "BlockedByFailedLoad"
-    else:
-        states["targetModelState"] = "Pending"
-        result["transitionStatus"] = "InProgress"
-    return {**result, "modelRevisionStates": states}
+        copies = {"failedCopies": 0, "totalCopies": len(pods)}
+        return {**_model_state(before, "Loaded", "UpToDate"), "modelCopies": copies}
+    newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    for container in (newest.get("status") or {}).get("containerStatuses") or []:
+        if container["name"] == "ome-container":
+            failure = _failure(container)
+            if failure is None:
+                return _model_state(before, "Pending", "InProgress")
+            failed = _model_state(before, "FailedToLoad", "BlockedByFailedLoad")
+            return {**failed, "lastFailureInfo": failure}
+    return {"transitionStatus": "", **before}
 
 
-def _failure(pod: Json) -> Json | None:
-    """How the container named ome-container ended, where it has and does not run again."""
-    for container in (pod.get("status") or {}).get("containerStatuses") or []:
-        if container["name"] != "ome-container":
-            continue
-        state = container.get("state") or {}
-        ended = state.get("terminated")
-        if (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
-            ended = (container.get("lastState") or {}).get("terminated")
-        if ended:
-            message = {"message": ended["message"]} if ended.get("message") else {}
-            return {"reason": "ModelLoadFailed", "exitCode": ended["exitCode"], **message}
-    return None
+def _model_state(before: Json, target: str, transition: str) -> Json:
+    active = (before.get("modelRevisionStates") or {}).get("activeModelState", "")
+    states = {"activeModelState": target if target == "Loaded" else active, "targetModelState": target}
+    return {**before, "modelRevisionStates": states, "transitionStatus": transition}
+
+
+def _failure(container: Json) -> Json | None:
+    """How the container ended, where it is down by an error of its own or held back after one."""
+    state = container.get("state") or {}
+    ended = state.get("terminated") or {}
+    if (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+    elif ended.get("reason") != "Error":  # OOMKilled is not looked for
+        return None
+    if not ended:
+        return None
+    message = {"message": ended["message"]} if ended.get("message") else {}
+    return {"reason": "ModelLoadFailed", "exitCode": ended["exitCode"], **message}

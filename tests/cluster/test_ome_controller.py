@@ -44,7 +44,7 @@ needs_records = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def replayed(  # noqa: PLR0917
+def replayed(
     ome: Any,
     admin_api: client.ApiClient,
     new_namespace: Callable[..., Any],
@@ -130,7 +130,7 @@ def test_the_status_and_the_events_are_those_that_ome_was_recorded_to_give(
 
 
 @pytest.fixture(scope="module")
-def built(  # noqa: PLR0917
+def built(
     admin_api: client.ApiClient,
     ome: Any,
     new_namespace: Callable[..., Any],
