@@ -1,4 +1,4 @@
-"""A deployment that serves, from its first request to its end: rounds, restarts, cancelling, runs, clearing."""
+"""A deployment that serves, from its first request to its end: rounds, restarts, cancelling, clearing."""
 
 from __future__ import annotations
 
