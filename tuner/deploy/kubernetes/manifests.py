@@ -61,7 +61,7 @@ def inference_service(
     Args:
         mount: how the claim gets into the pods; None for a model that is on the nodes.
         runtime: as the cluster has it; None: not looked at, the flags alone are the runner's args.
-        avoid_nodes: nodes on which it shall not run.
+        avoid_nodes: nodes on which it shall not run while others can take it.
 
     Raises:
         UserError: the template or the runtime does not take it; one line.

@@ -19,16 +19,15 @@ def laid_over(base: Any, over: Any) -> Any:
         ValueError: `over` has text or a list where `base` has a mapping.
     """
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        found = {key: value for key, value in base.items() if key not in over}
-        for key, value in over.items():
-            if value is None and key in _MAY_BE_EMPTY and key in base:
+        found = {}
+        for key in {**base, **over}:
+            value = over.get(key)
+            if key not in over or (value is None and key in _MAY_BE_EMPTY and key in base):
                 found[key] = base[key]
+            elif value is not None and key in _BY:
+                found[key] = _merged_list(base.get(key), value, _BY[key])
             elif value is not None:
-                found[key] = (
-                    _merged_list(base.get(key), value, _BY[key])
-                    if key in _BY
-                    else laid_over(base.get(key), value)
-                )
+                found[key] = laid_over(base.get(key), value)
         return found
     if isinstance(base, Mapping):
         raise ValueError(f"got {over!r} where a mapping is")

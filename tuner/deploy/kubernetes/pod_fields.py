@@ -50,8 +50,9 @@ def env_list(env: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _away_from(nodes: Collection[str]) -> dict[str, Any] | None:
+    """A preference: where no other node fits, the same one again is better than none."""
     if not nodes:
         return None
     apart = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in sorted(nodes)]
-    terms = {"nodeSelectorTerms": [{"matchFields": apart}]}
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    preference = {"weight": 100, "preference": {"matchFields": apart}}
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}

@@ -35,7 +35,7 @@ class Runtime:
 
     Attributes:
         kind: ClusterServingRuntime or ServingRuntime.
-        container: the engine container's name.
+        container: the engine container's name in the pods: the InferenceService renames it.
         port: the first container port; the Service has the same.
         variables: names of the container's env.
     """
@@ -74,7 +74,6 @@ class Runtime:
             kind=kind,
             command=tuple(runner.get("command") or ()),
             args=tuple(runner.get("args") or ()),
-            container=runner.get("name") or CONTAINER,
             port=ports[0] if ports else _PORT,
             variables=tuple(e["name"] for e in runner.get("env") or [] if e.get("name")),
         )
