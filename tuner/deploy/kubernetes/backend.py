@@ -19,7 +19,7 @@ from tuner.deploy.kubernetes.endpoint import answers
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate
 from tuner.deploy.kubernetes.kind import Kind, Plan
-from tuner.deploy.kubernetes.logs import log_of
+from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
 from tuner.deploy.kubernetes.objects import made_by_tuner, remove
 from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
@@ -44,12 +44,14 @@ Json = dict[str, Any]
 Say = Callable[[str], None]
 
 _DELETE_SECONDS = 5.0
+_WAIT_SECONDS = 0.5  # for a deletion; it goes on by itself
 _LAST_LOG_SECONDS = 0.5  # deleting waits for nothing
 _RELEASE_SECONDS = 0.25  # so long an answer of `released` holds
 _GONE_SECONDS = 15.0  # beyond stop_seconds, for the kubelet to end what was killed
 _SETTLE_SECONDS = 0.3
 _FATE_SECONDS = 3.0  # for the kubelet to tell that a container ended
-_TAILS_KEPT = 200
+_AWAY_SECONDS = 15.0  # for an API server that is started again
+_TURN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,9 @@ class KubernetesBackend:
 
     def __post_init__(self) -> None:
         self._up: dict[str, _Up] = {}
-        self._tails: dict[str, str] = {}
+        self._tails = Tails()
         self._doomed: set[str] = set()
         self._held: dict[str, float] = {}  # not released yet -> when that was asked
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -151,12 +152,16 @@ class KubernetesBackend:
         up = self._up.get(name)
         if up is None:
             return Failure(FailureClass.NODE_FAULT, f"{name} was not deployed from here")
-        deadline = self.now() + _FATE_SECONDS
+        begun = self.now()
         while True:
             try:
                 pods = self.cluster.list(POD, labels=f"{EXPERIMENT_ID}={name}")["items"]
             except (ApiRefused, Unreachable) as error:
-                return Failure(FailureClass.NODE_FAULT, f"it cannot be told whether {name} serves: {error}")
+                if self.now() - begun > _AWAY_SECONDS:
+                    text = f"it cannot be told whether {name} serves: {error}"
+                    return Failure(FailureClass.NODE_FAULT, text)
+                self.sleep(_TURN_SECONDS)
+                continue
             found = fate(
                 pods,
                 was=up.pod,
@@ -166,25 +171,27 @@ class KubernetesBackend:
                 ),
                 seconds_since_ready=self.now() - up.ready_at,
             )
-            if found is not None or self.now() > deadline or answers(up.endpoint):
+            if found is not None or self.now() - begun > _FATE_SECONDS or answers(up.endpoint):
                 return found
-            self.sleep(0.1)  # it does not listen: the kubelet tells within a second
+            self.sleep(_TURN_SECONDS)  # it does not listen: the kubelet tells within a second
 
     def log_tail(self, name: str) -> str:
         """The last lines of the engine's log, also after `delete`."""
         if (up := self._up.get(name)) and name not in self._doomed:
-            return self._log(up.pod) or self._tails.get(name, "")
-        return self._tails.get(name, "")
+            return self._log(up.pod) or self._tails.of(name)
+        return self._tails.of(name)
 
     def delete(self, name: str) -> None:
         """Have it taken away; the log's tail is kept."""
         if (up := self._up.get(name)) and name not in self._doomed:
-            self._keep_tail(name, self._log(up.pod, seconds=_LAST_LOG_SECONDS))
+            self._tails.keep(name, self._log(up.pod, seconds=_LAST_LOG_SECONDS))
         self._doomed.add(name)
         self._held.pop(name, None)
-        for resource in self.kind.made:
-            with suppress(ApiRefused, Unreachable):  # `released` asks again
-                self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
+        asking = threading.Thread(
+            target=self._ask_to_delete, args=(name,), name=f"delete {name}", daemon=True
+        )
+        asking.start()
+        asking.join(_WAIT_SECONDS)
 
     def released(self, name: str) -> bool:
         """Whether none of its objects and pods is left. That the owner is gone does not mean so."""
@@ -258,9 +265,9 @@ class KubernetesBackend:
     def _clear(self, name: str, arrival: Arrival, error: BaseException, cancel: Cancel) -> None:
         """Take away what did not come up; a cancel, and a cluster that is broken, wait for nothing."""
         if isinstance(error, DeployError):
-            self._keep_tail(name, error.failure.log_tail)
+            self._tails.keep(name, error.failure.log_tail)
         elif arrival.pod is not None:
-            self._keep_tail(name, self._log(arrival.pod, seconds=_LAST_LOG_SECONDS))
+            self._tails.keep(name, self._log(arrival.pod, seconds=_LAST_LOG_SECONDS))
         self.delete(name)
         if isinstance(error, (Cancelled, BackendBroken)) or not isinstance(error, TunerError):
             return
@@ -268,6 +275,11 @@ class KubernetesBackend:
         while not self.released(name) and self.now() < deadline and not cancel():
             self.sleep(0.05)
         arrival.settle(seconds=_SETTLE_SECONDS)
+
+    def _ask_to_delete(self, name: str) -> None:
+        for resource in self.kind.made:
+            with suppress(ApiRefused, Unreachable):  # `released` asks again
+                self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
 
     def _is_held(self, name: str) -> bool:
         for resource in self.kind.made:
@@ -285,10 +297,3 @@ class KubernetesBackend:
 
     def _log(self, pod: Json, *, seconds: float = _DELETE_SECONDS) -> str:
         return log_of(self.cluster, pod, container=self.kind.container, seconds=seconds)
-
-    def _keep_tail(self, name: str, tail: str) -> None:
-        with self._lock:
-            if tail:
-                self._tails[name] = tail
-            while len(self._tails) > _TAILS_KEPT:
-                del self._tails[next(iter(self._tails))]

@@ -1,7 +1,8 @@
-"""The last lines of a container's log."""
+"""The last lines of a container's log, and those of containers that are gone."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from tuner.deploy.kubernetes import pod_view as view
@@ -10,6 +11,7 @@ from tuner.deploy.kubernetes.client import Cluster
 
 LINES = 60
 _SECONDS = 5.0
+_TAILS_KEPT = 200
 
 
 def log_of(
@@ -36,3 +38,24 @@ def log_of(
         if text:
             return text.rstrip("\n")
     return ""
+
+
+class Tails:
+    """Logs' ends by the name of their deployment; the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tails: dict[str, str] = {}
+
+    def keep(self, name: str, tail: str) -> None:
+        """Remember it, in place of an earlier one; an empty one is none."""
+        with self._lock:
+            if tail:
+                self._tails.pop(name, None)
+                self._tails[name] = tail
+            while len(self._tails) > _TAILS_KEPT:
+                del self._tails[next(iter(self._tails))]
+
+    def of(self, name: str) -> str:
+        """What was kept; "" for nothing."""
+        return self._tails.get(name, "")

@@ -1,0 +1,189 @@
+"""The backends of a cluster, as far as they can be held without one."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tuner.deploy.backends import backend_for
+from tuner.errors import BackendBroken, Cancelled, ConfigurationRefused, FailureClass
+from tuner.spec.load import load_experiment
+from tuner.trial.ports import Phase, TrialConfig
+
+_spec = importlib.util.spec_from_file_location("cluster_fake", Path(__file__).with_name("cluster_fake.py"))
+fake = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake)
+
+DEPLOY = {
+    "ome": {"backend": "ome", "namespace": "trials", "runtime": "rt"},
+    "kubernetes": {"backend": "kubernetes", "namespace": "trials", "image": "e:1"},
+}
+PLURAL = {"ome": "inferenceservices", "kubernetes": "deployments"}
+
+
+@pytest.fixture(params=["ome", "kubernetes"])
+def backend(request, tmp_path, monkeypatch):
+    """One that talks to a fake API server."""
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    experiment = {
+        "name": "bench",
+        "model": {"name": "m"},
+        "storage": {"type": "pvc", "pvc_name": "models", "mount_path": "/raid/m"},
+        "deploy": DEPLOY[request.param],
+        "parameters": {"slots": {"values": [1, 2], "flag": "--parallel"}},
+        "workload": {"scenario": "D(8,8)", "concurrency": 1},
+        "objective": {"maximize": "output_tokens_per_second"},
+    }
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(experiment))
+    return backend_for(load_experiment(tmp_path / "e.yaml"))
+
+
+def trial(number=1, *, attempt=1, **more):
+    return TrialConfig(run="r", trial=number, phase=Phase.SEARCH, attempt=attempt, params={}, **more)
+
+
+def deploy(backend, *, cancel=lambda: False, probe=lambda endpoint: None, lines=None, config=None):
+    progress = (lines if lines is not None else []).append
+    return backend.deploy(config or trial(), probe=probe, progress=progress, cancel=cancel)
+
+
+def test_it_travels_by_pickle_with_what_was_settled_and_without_what_runs(backend):
+    backend._up["x"] = threading.Lock()  # stands for what cannot travel
+    again = pickle.loads(pickle.dumps(replace(backend, owner={"kind": "Lease"}, run="r")))
+    assert (again.driver, again.owner, again.run) == (backend.driver, {"kind": "Lease"}, "r")
+    assert again.wanted == backend.wanted
+    assert again._up == {}
+    assert not again.node_bound
+    assert again.restricted_to((1,)) is again
+
+
+def test_objects_carry_whose_they_are(backend):
+    made = replace(backend, owner={"kind": "Lease", "uid": "u"})
+    for manifest in made.kind.manifests(made._plan(trial())):
+        labels = manifest["metadata"]["labels"]
+        assert (labels["autotuner.io/task"], labels["autotuner.io/run"]) == ("bench", "r")
+        assert labels["autotuner.io/experiment-id"] == "r-t0001-a1"
+        assert labels["autotuner.io/driver"] == made.driver
+        assert manifest["metadata"]["ownerReferences"] == [{"kind": "Lease", "uid": "u"}]
+    assert "autotuner.io" not in made.serving(trial(), name="production").manifest
+
+
+def test_a_server_that_refuses_the_object_condemns_or_stops(backend):
+    plural = backend.kind.made[0].plural
+    for status, how in ((422, ConfigurationRefused), (403, BackendBroken), (404, BackendBroken)):
+        there = replace(backend, cluster=fake.FakeCluster())
+        there.cluster.refuse["create", plural] = status
+        with pytest.raises(how):
+            deploy(there)
+        assert there.released(trial().name)
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(backend):
+    cluster = fake.FakeCluster()
+    there = replace(backend, cluster=cluster)
+    cluster.down = True
+    asked = []
+
+    def cancel():
+        asked.append(1)
+        if len(asked) == 4:
+            cluster.down = False
+        return any(plural == backend.kind.made[0].plural for plural, _ in cluster.objects)
+
+    with pytest.raises(Cancelled):
+        deploy(there, cancel=cancel)
+    assert there.released(trial().name)
+
+
+def test_a_watch_that_is_forbidden_stops_the_run_before_anything_is_made(backend):
+    cluster = fake.FakeCluster()
+    cluster.refuse["list", "pods"] = 403
+    with pytest.raises(BackendBroken):
+        deploy(replace(backend, cluster=cluster))
+    assert not [call for call in cluster.calls if call[0] == "create"]
+
+
+def test_deleting_waits_for_no_server(backend):
+    class Slow(fake.FakeCluster):
+        def delete(self, resource, name, *, seconds=0.0):
+            time.sleep(2)
+            return super().delete(resource, name)
+
+    begun = time.monotonic()
+    replace(backend, cluster=Slow()).delete("x")
+    assert time.monotonic() - begun < 1
+
+
+def test_a_deletion_that_did_not_get_through_is_asked_for_again(backend):
+    cluster = fake.FakeCluster()
+    there = replace(backend, cluster=cluster)
+    resource = there.kind.made[0]
+    cluster.put(resource.plural, {"metadata": {"name": "x", "labels": {}}})
+    cluster.down = True
+    there.delete("x")
+    assert not there.released("x")
+    cluster.down = False
+    there._held.clear()  # an answer holds for a moment
+    assert not there.released("x")
+    there._held.clear()
+    assert there.released("x")
+    assert not cluster.objects
+
+
+def test_earlier_nodes_are_avoided_where_an_attempt_had_trouble(backend):
+    cluster = fake.FakeCluster()
+    there = replace(backend, cluster=cluster)
+
+    def event(number, pod, reason, host):
+        about = {"kind": "Pod", "name": pod}
+        metadata = {"name": f"e{number}"}
+        cluster.put(
+            "events",
+            {"metadata": metadata, "involvedObject": about, "reason": reason, "source": {"host": host}},
+        )
+
+    event(1, "r-t0001-a1-engine-x", "FailedMount", "node1")
+    event(2, "r-t0001-a1-engine-x", "Unhealthy", "node2")
+    event(3, "r-t0002-a1-engine-x", "FailedMount", "node3")
+    event(4, "r-t0001-a10-engine-x", "FailedMount", "node4")
+    calls = []
+
+    def stop():
+        calls.append(1)
+        return bool([key for key in cluster.objects if key[0] == there.kind.made[0].plural])
+
+    made = []
+    put = cluster.put
+    cluster.put = lambda plural, manifest: made.append(manifest) or put(plural, manifest)
+    with pytest.raises(Cancelled):
+        deploy(there, cancel=stop, config=trial(attempt=2))
+    text = str(made[0])
+    assert "node1" in text
+    assert not any(node in text for node in ("node2", "node3", "node4"))
+
+
+def test_what_may_not_be_looked_at_is_not_told(backend):
+    cluster = fake.FakeCluster()
+    cluster.refuse["list", "nodes"] = 403
+    assert replace(backend, cluster=cluster).capacity() is None
+
+
+def test_a_deployment_of_elsewhere_is_not_this_backends(backend):
+    found = replace(backend, cluster=fake.FakeCluster()).failure("x")
+    assert found.kind is FailureClass.NODE_FAULT
