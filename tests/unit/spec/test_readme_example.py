@@ -5,18 +5,29 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tuner.deploy.kubernetes.offline import offline_findings
 from tuner.spec import load_experiment, refuse_unbuilt
 
 README = Path(__file__).parents[3] / "README.md"
+SHOWN = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_readmes_experiment_loads_and_asks_for_nothing_unbuilt(tmp_path):
-    (shown,) = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     file = tmp_path / "my-model.yaml"
-    file.write_text(shown, encoding="utf-8")
+    file.write_text(SHOWN[0], encoding="utf-8")
     experiment = load_experiment(file)
     refuse_unbuilt(experiment)
     assert experiment.space.size() == 4 * 4 * (1 + 2)
+
+
+def test_the_readmes_sections_for_a_cluster_load_with_a_workload(tmp_path):
+    file = tmp_path / "my-model.yaml"
+    rest = 'baseline: {tp_size: 1}\nworkload: {scenario: "D(512,128)", concurrency: 32}\n'
+    file.write_text(SHOWN[1] + rest, encoding="utf-8")
+    experiment = load_experiment(file)
+    refuse_unbuilt(experiment)
+    assert experiment.deploy.backend == "ome"
+    assert offline_findings(experiment) == []
 
 
 def test_the_readme_holds_no_placeholder():
