@@ -12,7 +12,7 @@ from tuner.deploy.kubernetes.capacity import too_large
 from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course, Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.endpoint import described, endpoint_of
-from tuner.deploy.kubernetes.kind import Kind, Plan
+from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
 from tuner.deploy.kubernetes.live_mount import wrong_mount
 from tuner.deploy.kubernetes.logs import log_of
 from tuner.deploy.kubernetes.prober import Prober
@@ -29,7 +29,6 @@ from tuner.errors import (
     FailureClass,
     WorldError,
 )
-from tuner.spec.cluster_checks import SUBPATH
 from tuner.trial.ports import Cancel, Endpoint, Progress
 
 Json = dict[str, Any]
@@ -255,11 +254,10 @@ class Arrival:
             self.pod = pod
             if view.uid(pod) in self._looked_at:
                 continue
-            subpath = trial.places.get(SUBPATH, wanted.storage.pvc_subpath if wanted.storage else None)
             found = wrong_mount(
                 pod,
                 storage=wanted.storage,
-                subpath=None if subpath is None else str(subpath),
+                subpath=subpath_of(wanted, trial),
                 mount=self._plan.mount,
                 container=self._kind.container,
             )

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.arrival import Arrival
 from tuner.deploy.kubernetes.capacity import free, room_wanted
@@ -18,16 +17,17 @@ from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.endpoint import answers
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate
-from tuner.deploy.kubernetes.kind import Kind, Plan
+from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
 from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
-from tuner.deploy.kubernetes.objects import made_by_tuner, remove
+from tuner.deploy.kubernetes.objects import anything_left, made_by_tuner, remove
 from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
 from tuner.deploy.kubernetes.preflight import prepared_mount
 from tuner.deploy.kubernetes.presence import Presence
-from tuner.deploy.kubernetes.resources import DEPLOYMENT, NODE, POD
+from tuner.deploy.kubernetes.resources import NODE, POD
 from tuner.deploy.kubernetes.run_lease import this_driver
 from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN, TASK, Identity, Mount, Wanted
+from tuner.deploy.kubernetes.warm_nodes import first_on_node
 from tuner.errors import (
     BackendBroken,
     Cancelled,
@@ -144,8 +144,9 @@ class KubernetesBackend:
             if isinstance(error, WorldError):
                 raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(error))) from error
             raise
-        self._up[trial.name] = _Up(arrived.endpoint, arrived.pod, self.now())
-        return arrived.endpoint
+        endpoint = replace(arrived.endpoint, cold=self._cold(trial, arrived.endpoint.node))
+        self._up[trial.name] = _Up(endpoint, arrived.pod, self.now())
+        return endpoint
 
     def failure(self, name: str) -> Failure | None:
         """Why it no longer serves as it did; None while it does."""
@@ -199,7 +200,7 @@ class KubernetesBackend:
         if asked is not None and self.now() - asked < _RELEASE_SECONDS:
             return False
         try:
-            held = self._is_held(name)
+            held = anything_left(self.cluster, self.kind.made, name, doomed=name in self._doomed)
         except (ApiRefused, Unreachable):
             held = True
         if held:
@@ -276,21 +277,17 @@ class KubernetesBackend:
             self.sleep(0.05)
         arrival.settle(seconds=_SETTLE_SECONDS)
 
+    def _cold(self, trial: TrialConfig, node: str) -> bool | None:
+        storage = self.wanted.storage
+        if not self.run or storage is None:
+            return None
+        files = f"{storage.pvc_name or storage.host_path}/{subpath_of(self.wanted, trial) or ''}"
+        return first_on_node(self.cluster, self.run, node=node, files=files)
+
     def _ask_to_delete(self, name: str) -> None:
         for resource in self.kind.made:
             with suppress(ApiRefused, Unreachable):  # `released` asks again
                 self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
-
-    def _is_held(self, name: str) -> bool:
-        for resource in self.kind.made:
-            if found := self.cluster.get(resource, name):
-                if name in self._doomed and not view.ending(found):  # deleting it failed
-                    self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
-                return True
-        labels = f"{EXPERIMENT_ID}={name}"
-        return any(
-            self.cluster.list(resource, labels=labels, limit=1)["items"] for resource in (DEPLOYMENT, POD)
-        )
 
     def _is_of_run(self, pod: Json) -> bool:
         return bool(self.run) and (pod["metadata"].get("labels") or {}).get(RUN) == self.run

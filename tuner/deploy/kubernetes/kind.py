@@ -11,6 +11,7 @@ from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import Resource
 from tuner.deploy.kubernetes.symptoms import Symptom
 from tuner.deploy.kubernetes.wanted import Identity, Manifest, Mount, Wanted
+from tuner.spec.cluster_checks import SUBPATH
 from tuner.trial.ports import TrialConfig
 
 
@@ -28,6 +29,14 @@ class Plan:
     identity: Identity
     mount: Mount | None
     avoid: Collection[str] = ()
+
+
+def subpath_of(wanted: Wanted, trial: TrialConfig) -> str | None:
+    """Where in the claim the trial's model is: a parameter may say so."""
+    given = trial.places.get(SUBPATH)
+    if given is not None:
+        return str(given)
+    return wanted.storage.pvc_subpath if wanted.storage else None
 
 
 class Kind(Protocol):

@@ -11,7 +11,7 @@ from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.api_errors import ApiRefused
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, INFERENCE_SERVICE, POD, SERVICE, Resource
-from tuner.deploy.kubernetes.wanted import DRIVER, RUN
+from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN
 
 Json = dict[str, Any]
 
@@ -61,6 +61,22 @@ def remove(
     for made in found:
         if not made.going and cluster.delete(made.resource, made.name):
             done(made)
+
+
+def anything_left(cluster: Cluster, made: Iterable[Resource], name: str, *, doomed: bool) -> bool:
+    """Whether an object or a pod of a deployment is still there, owners looked at before what they make.
+
+    Args:
+        made: the kinds that were created for it.
+        doomed: it is to go: what is not going yet is deleted once more.
+    """
+    for resource in made:
+        if found := cluster.get(resource, name):
+            if doomed and not view.ending(found):  # deleting it failed
+                cluster.delete(resource, name)
+            return True
+    labels = f"{EXPERIMENT_ID}={name}"
+    return any(cluster.list(resource, labels=labels, limit=1)["items"] for resource in (DEPLOYMENT, POD))
 
 
 def pods_of(cluster: Cluster, run: str) -> list[Json]:
