@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLUSTER := tests/cluster/k8s/cluster.py
 
-.PHONY: help quickstart test unit engine slow lint types format clean bench-start bench-grid
+.PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
+  bench-start bench-grid
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   from nothing to a proven winner on the embedded engine, about five minutes"
 	@echo "make test         lint, types, unit tests and tests on the real engine"
 	@echo "make slow         kills, many nodes, the wheel: many minutes"
+	@echo "make test-cluster tests on a real Kubernetes on this machine; needs root and Go, which builds it once"
+	@echo "make cluster      bring that Kubernetes up and leave it up for test-cluster; make cluster-down ends it"
 	@echo "make bench-start  what a run costs beside deploying and measuring"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
@@ -36,7 +40,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 unit: $(INSTALLED)
-	$(BIN)/pytest -n 2 -m 'not engine and not slow'
+	$(BIN)/pytest -n 2 -m 'not engine and not slow and not cluster'
 
 engine: $(INSTALLED)
 	$(BIN)/pytest -m engine
@@ -45,6 +49,17 @@ test: lint types unit engine
 
 slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
+
+cluster: $(INSTALLED)
+	@$(BIN)/python $(CLUSTER) up
+
+cluster-down: $(INSTALLED)
+	@$(BIN)/python $(CLUSTER) down
+
+# Built before pytest's clock runs. 3: it cannot be had here, and the tests say what is missing.
+test-cluster: $(INSTALLED)
+	@$(BIN)/python $(CLUSTER) build || [ $$? = 3 ]
+	$(BIN)/pytest -m cluster
 
 bench-start: $(INSTALLED)
 	$(BIN)/python benchmarks/start.py
