@@ -3,8 +3,17 @@
 import dataclasses
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tuner.deploy.kubernetes.manifests import cluster_base_model, deployment, inference_service, wanted_of
+from tuner.deploy.kubernetes.manifests import (
+    cluster_base_model,
+    deployment,
+    inference_service,
+    to_yaml,
+    wanted_of,
+)
 from tuner.deploy.kubernetes.object_checks import object_faults
 from tuner.deploy.kubernetes.overlay import laid_over
 from tuner.deploy.kubernetes.runtime import Runtime
@@ -32,6 +41,10 @@ TRIAL = TrialConfig(
     run="r1", trial=3, phase=Phase.SEARCH, attempt=1, params={"a": 1}, arguments=("--a", "1"), accelerators=2
 )
 IDENTITY = Identity("r1-t0003-a1", {RUN: "r1"})
+
+HOSTILE = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
+    "'\"\\\n :-#{}[]&*!|>%@`0123456789eo_.", max_size=12
+)
 
 
 @pytest.fixture
@@ -185,6 +198,35 @@ def test_a_deployment_runs_one_pod_at_a_time_and_its_service_finds_it(wanted):
     assert pod["metadata"]["labels"][RUN] == "r1"
     assert pod["spec"]["containers"][0]["args"] == ["serve", "$(MODEL_PATH)", "--a", "1"]
     assert pod["spec"]["containers"][0]["env"][0] == {"name": "MODEL_PATH", "value": "/raid/models/llama"}
+
+
+def test_a_script_as_the_command_of_a_deployment_gets_the_flags_too(wanted):
+    sets = ("deploy.command=[bash, -c]", "deploy.arguments=['exec engine serve $(MODEL_PATH)']")
+    made, _ = deployment(wanted(PLAIN, "", *sets), TRIAL, identity=IDENTITY)
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    assert (container["command"], container["args"]) == (
+        ["bash", "-c"],
+        ["exec engine serve $(MODEL_PATH) --a 1"],
+    )
+    with pytest.raises(
+        UserError, match=r"^deploy.command: it is a shell script, and the engine is part of a pipe"
+    ):
+        sets = ("deploy.command=[bash, -c, engine | tee log]", "deploy.arguments=[]")
+        deployment(wanted(PLAIN, "", *sets), TRIAL, identity=IDENTITY)
+
+
+@given(HOSTILE)
+@settings(max_examples=200)
+def test_what_is_written_for_kubectl_is_read_back_as_it_was(text):
+    objects = [{"a": text, "b": [text], "c": {text: 1}}]
+    assert list(yaml.safe_load_all(to_yaml(objects))) == objects
+
+
+@pytest.mark.parametrize(
+    "word", ["y", "N", "on", "0o17", "017", "1e3", "22:00", "0x1f", "~", "=", "1_000", "<<"]
+)
+def test_a_word_that_a_reader_may_take_for_something_else_is_quoted(word):
+    assert to_yaml([{"a": word}]) == f"a: '{word}'\n"
 
 
 def test_a_deployment_with_tls_is_probed_over_https(wanted):

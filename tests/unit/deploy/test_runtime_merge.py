@@ -118,6 +118,7 @@ def test_a_script_gets_the_flags_behind_its_last_command(script, expected):
         (["bash", "-o", "pipefail", "-c"], ["exec /engine --y"]),
         (["/usr/bin/env", "bash", "-ec"], ["exec /engine --y", "zero"]),
         (["tini", "--", "bash", "-c"], ["exec /engine --y"]),
+        (["bash", "--rcfile", "/rc", "-c"], ["exec /engine --y"]),
         ([], ["bash", "-lc", "exec /engine --y"]),
         (["bash"], ["-lc", "exec /engine --y"]),
     ],

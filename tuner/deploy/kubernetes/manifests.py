@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tuner.deploy.kubernetes.escaping import MODEL_PATH, expandable, templated
-from tuner.deploy.kubernetes.flags import merged
 from tuner.deploy.kubernetes.overlay import laid_over
 from tuner.deploy.kubernetes.pod_fields import claim_volume, env_list, pod_fields, resources
-from tuner.deploy.kubernetes.runtime import Runtime
+from tuner.deploy.kubernetes.runtime import Runtime, with_flags
 from tuner.deploy.kubernetes.template import render
 from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID, Identity, Manifest, Mount, Wanted, Way
 from tuner.errors import UserError
@@ -120,13 +119,20 @@ def deployment(
         values["volumes"] = [volume, *values["volumes"]]
         values["volume_mounts"] = [volume_mount, *values["volume_mounts"]]
     env = {MODEL_PATH: path, **deploy.env, **trial.environment}
-    flags = [expandable(flag, variables=env) for flag in trial.arguments]
+    override = with_flags(
+        deploy.command,
+        deploy.arguments,
+        trial.arguments,
+        variables=env,
+        where="deploy.command: it",
+        right="the engine itself, with arguments",
+    )
     values |= {
         "annotations": dict(deploy.pod.annotations),
         "selector": {INSTANCE: identity.name},
         "image": deploy.image,
-        "command": list(deploy.command),
-        "args": list(merged(deploy.arguments, flags)),
+        "command": list(deploy.command if override.command is None else override.command),
+        "args": list(deploy.arguments if override.args is None else override.args),
         "env": env_list(_written(env)),
         "container_port": deploy.container_port,
         "readiness_path": deploy.readiness_path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tuner.deploy.kubernetes.manifests import (
@@ -25,7 +26,7 @@ from tuner.deploy.kubernetes.wanted import (
     Wanted,
     Way,
 )
-from tuner.errors import TunerError
+from tuner.errors import SpecError, TunerError
 from tuner.spec import Experiment
 from tuner.spec.section import ParamValue
 from tuner.trial.ports import Phase, TrialConfig
@@ -113,8 +114,9 @@ def base_model_yaml(wanted: Wanted) -> str:
 def _configurations(experiment: Experiment) -> Iterator[dict[str, Any]]:
     yield experiment.space.baseline
     rng = random.Random(0)
-    for _ in range(_SAMPLES):
-        yield experiment.space.sample(rng)
+    with suppress(SpecError):  # constraints that leave too little are the search's to say
+        for _ in range(_SAMPLES):
+            yield experiment.space.sample(rng)
 
 
 def _findings(experiment: Experiment, wanted: Wanted, params: Mapping[str, ParamValue]) -> Iterator[str]:

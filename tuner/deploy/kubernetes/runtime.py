@@ -6,7 +6,7 @@ script. So the runtime is read first: its args are kept, flag by flag, and a scr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from tuner.errors import UserError
 
 CONTAINER = "ome-container"
 _PORT = 8080  # OME's own, where a runtime names none
+_TAKE_A_WORD = ("--rcfile", "--init-file")
 _WRAPPERS = ("env", "tini", "dumb-init", "--", "-s", "-g")
 
 
@@ -88,34 +89,62 @@ class Runtime:
         Raises:
             UserError: the runtime's command is a script that flags cannot be put into; says why.
         """
-        if not flags:
-            return RunnerOverride()
-        known = {MODEL_PATH, *self.variables, *variables}
-        place = self._script_place()
-        if place is None:
-            written = [templated(expandable(flag, variables=known)) for flag in flags]
-            return RunnerOverride(args=merged(self.args, written))
-        words = " ".join(templated(shell_word(flag, variables=known)) for flag in flags)
-        argv = [*self.command, *self.args]
-        try:
-            argv[place] = with_words(argv[place], words)
-        except Unfit as reason:
-            where = f"deploy.runtime: the command of {self.kind} {self.name} is a shell script, and {reason}"
-            right = "a runtime whose command is the engine, with args"
-            raise UserError(f"{where}: flags would not reach the engine; would be right: {right}") from reason
-        if place < len(self.command):
-            return RunnerOverride(command=tuple(argv[: len(self.command)]))
-        return RunnerOverride(args=tuple(argv[len(self.command) :]))
+        return with_flags(
+            self.command,
+            self.args,
+            flags,
+            variables={MODEL_PATH, *self.variables, *variables},
+            where=f"deploy.runtime: the command of {self.kind} {self.name}",
+            right="a runtime whose command is the engine, with args",
+            written=templated,
+        )
 
-    def _script_place(self) -> int | None:
-        """Where in command and args the script of `bash -c` is."""
-        argv = [*self.command, *self.args]
-        for index, word in enumerate(argv):
-            if PurePosixPath(word).name in SHELLS:
-                return _behind_c(argv, index + 1)
-            if PurePosixPath(word).name not in _WRAPPERS:
-                return None
-        return None
+
+def with_flags(
+    command: Sequence[str],
+    args: Sequence[str],
+    flags: Sequence[str],
+    *,
+    variables: Collection[str],
+    where: str,
+    right: str,
+    written: Callable[[str], str] = str,
+) -> RunnerOverride:
+    """A container's command and args with `flags`: merged into args, or put into the script of `bash -c`.
+
+    Args:
+        variables: of the container; their `$(NAME)` is expanded, all else in `flags` is literal.
+        where, right: of the command, for the error.
+        written: what else keeps a flag as it is on its way into the container.
+
+    Raises:
+        UserError: the command is a script that flags cannot be put into; says why.
+    """
+    if not flags:
+        return RunnerOverride()
+    place = _script_place([*command, *args])
+    if place is None:
+        return RunnerOverride(args=merged(args, [written(expandable(f, variables=variables)) for f in flags]))
+    argv = [*command, *args]
+    words = " ".join(written(shell_word(flag, variables=variables)) for flag in flags)
+    try:
+        argv[place] = with_words(argv[place], words)
+    except Unfit as reason:
+        text = f"{where} is a shell script, and {reason}: flags would not reach the engine"
+        raise UserError(f"{text}; would be right: {right}") from reason
+    if place < len(command):
+        return RunnerOverride(command=tuple(argv[: len(command)]))
+    return RunnerOverride(args=tuple(argv[len(command) :]))
+
+
+def _script_place(argv: Sequence[str]) -> int | None:
+    """Where in command and args the script of `bash -c` is."""
+    for index, word in enumerate(argv):
+        if PurePosixPath(word).name in SHELLS:
+            return _behind_c(argv, index + 1)
+        if PurePosixPath(word).name not in _WRAPPERS:
+            return None
+    return None
 
 
 def _behind_c(argv: Sequence[str], start: int) -> int | None:
@@ -127,6 +156,7 @@ def _behind_c(argv: Sequence[str], start: int) -> int | None:
             while at < len(argv) - 1 and argv[at].startswith(("-", "+")):
                 at += 2 if argv[at].endswith("o") else 1
             return at
-        if not word.startswith(("-", "+")) and not argv[index - 1].endswith("o"):
+        takes_a_word = argv[index - 1].endswith("o") or argv[index - 1] in _TAKE_A_WORD
+        if not word.startswith(("-", "+")) and not takes_a_word:
             return None
     return None
