@@ -76,7 +76,7 @@ class _Rendering:
             raise self._error(f"{_line(error)}: {type(error).__name__}: {error}") from error
 
     def _finalize(self) -> Callable[[Context, Any], str]:
-        @pass_context  # constants too: without it Jinja folds them into the text
+        @pass_context  # so that constants too are put out when it renders, not when Jinja compiles it
         def finalize(_: Context, value: Any) -> str:
             if isinstance(value, Undefined):
                 str(value)  # a strict one raises
