@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course, Deadlines, Ready, Waiting
-from tuner.deploy.kubernetes.evidence import SILENCE_SECONDS
+from tuner.deploy.kubernetes.evidence import NOBODY_SECONDS, SILENCE_SECONDS
 from tuner.deploy.kubernetes.watching import Arrived, Seen
 from tuner.errors import BackendBroken, ConfigurationRefused, DeployInterrupted, FailureClass
 
@@ -318,7 +318,9 @@ def test_silence_is_a_refused_spec_where_ome_has_touched_the_object_and_no_ome_w
     found = verdict(touched, after=SILENCE_SECONDS)
     assert isinstance(found, CONDEMN)
     assert found.failure.kind is K.SPEC_REFUSED
-    found = verdict(seen(isvc=service(finalizers=()), deployments=()), after=SILENCE_SECONDS)
+    untouched = seen(isvc=service(finalizers=()), deployments=())
+    assert isinstance(verdict(untouched, after=NOBODY_SECONDS - 1), Waiting)
+    found = verdict(untouched, after=NOBODY_SECONDS)
     assert isinstance(found, STOP)
     assert "running OME controller" in found.failure.message
 

@@ -14,6 +14,7 @@ from tuner.errors import FailureClass
 Log = Callable[[Json, str, bool], str]  # pod, container, of the one before -> its last lines
 
 SILENCE_SECONDS = 8.0  # OME answers within 0.3 s, where it answers; a busy machine is given more
+NOBODY_SECONDS = 60.0  # a controller that is started again, or elects a leader, is not a missing one
 
 
 def how_it_ended(pod: Json, container: str, status: Json, log: Log) -> diagnosis.Ended:
@@ -69,6 +70,8 @@ def silence(seen: Seen, *, waited: float) -> Symptom | None:
     if seen.service is None or waited < SILENCE_SECONDS:
         return None
     if not seen.service["metadata"].get("finalizers"):  # the first thing that the controller does
+        if waited < NOBODY_SECONDS:
+            return None
         text = "no controller has touched the InferenceService; would be right: a running OME controller"
         return Symptom(FailureClass.BACKEND_BROKEN, STOP, f"{text} ({waited:.0f} s)")
     text = "OME makes nothing of the InferenceService and does not say why; its controller's log does"
