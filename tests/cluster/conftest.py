@@ -23,6 +23,7 @@ from tuner.deploy.embedded.model import ModelSettings, make_model
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE / "k8s"), str(HERE), str(HERE.parent / "conformance")]  # these files import one another
+import definitions as test_definitions  # noqa: E402
 import namespaces as test_namespaces  # noqa: E402
 import objects  # noqa: E402
 import search_site  # noqa: E402
@@ -181,18 +182,8 @@ def ome_definitions(admin_api: client.ApiClient) -> None:
         assert texts, f"OME_CRDS={named}: no *.yaml.gz in it"
     else:
         texts = [(HERE / "k8s" / "ome_definitions.yaml").read_text()]
-    definitions = [each for text in texts for each in yaml.safe_load_all(text) if each]
-    objects.apply(admin_api, definitions)
-    extensions = client.ApiextensionsV1Api(admin_api)
-    for definition in definitions:
-        objects.until(
-            lambda name=definition["metadata"]["name"]: any(
-                condition.type == "Established" and condition.status == "True"
-                for condition in extensions.read_custom_resource_definition(name).status.conditions or []
-            ),
-            seconds=30,
-            what=f"{definition['metadata']['name']} is established",
-        )
+    definitions = [each for text in texts for each in yaml.load_all(text, yaml.CSafeLoader) if each]
+    test_definitions.install_definitions(admin_api, definitions)
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +219,7 @@ def new_site(
     @contextlib.contextmanager
     def made(mount: str | None, **site: Any) -> Iterator[Any]:
         with (
-            new_namespace("site", mount=mount) as namespace,
+            new_namespace("site", mount=mount, reader=True) as namespace,
             search_site.site(
                 namespace,
                 api=admin_api,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
+import search_site
 from kubernetes import client
 
 pytestmark = pytest.mark.cluster
@@ -18,30 +16,6 @@ PER_NODE = 8
 HELD = 3
 GPU = "nvidia.com/gpu"
 RELEASE_SECONDS = 15.0  # between the end of a trial and its pod's, at most: grace and garbage collection
-
-
-def _site():
-    name = "cluster_search_site"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("search_site.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-search_site = _site()
-
-
-@pytest.fixture
-def place(mount_admission, ome, new_namespace, admin_api, apply, remove, engine_parts, tmp_path):
-    """A site in a namespace where the policy mounts."""
-    with (
-        new_namespace("wide", mount="policy") as namespace,
-        search_site.site(
-            namespace, api=admin_api, apply=apply, remove=remove, parts=engine_parts, folder=tmp_path
-        ) as made,
-    ):
-        yield made
 
 
 @pytest.fixture

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 import time
-from pathlib import Path
 
 import pytest
+import search_site
 
 pytestmark = pytest.mark.cluster
 
 KILLS = 10
-
-
-def _site():
-    name = "cluster_search_site"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("search_site.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-search_site = _site()
-
-
-@pytest.fixture
-def place(mount_admission, ome, new_namespace, admin_api, apply, remove, engine_parts, tmp_path):
-    """A site in a namespace where the policy mounts."""
-    with (
-        new_namespace("kills", mount="policy") as namespace,
-        search_site.site(
-            namespace, api=admin_api, apply=apply, remove=remove, parts=engine_parts, folder=tmp_path
-        ) as made,
-    ):
-        yield made
 
 
 @pytest.mark.timeout(1200)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import namespaces as test_namespaces
 import pytest
+import search_site
 from kubernetes import client
 
 pytestmark = pytest.mark.cluster
@@ -24,30 +24,6 @@ TASK = [
         "search.parallel=1",
     )
 ]
-
-
-def _site():
-    name = "cluster_search_site"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / "search_site.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-search_site = _site()
-
-
-@pytest.fixture
-def place(mount_admission, ome, new_namespace, admin_api, apply, remove, engine_parts, tmp_path):
-    """A site in a namespace where the policy mounts."""
-    with (
-        new_namespace("kinds", mount="policy") as namespace,
-        search_site.site(
-            namespace, api=admin_api, apply=apply, remove=remove, parts=engine_parts, folder=tmp_path
-        ) as made,
-    ):
-        yield made
 
 
 @pytest.fixture
@@ -113,7 +89,7 @@ _NO_CLAIM = {"pvc_name": None, "pvc_subpath": None, "mount_path": None}
 def seeds_place(mount_admission, ome, admin_api, apply, remove, engine_parts, models, tmp_path):
     """What the seed's task names: namespace, claim, model and runtime."""
     task = json.loads((HERE.parents[1] / "search_spaces" / "llama_task.json").read_text())
-    namespaces = sys.modules["namespaces"]
+    namespaces = test_namespaces
     with namespaces.namespace_with_model(
         admin_api,
         task["model"]["namespace"],

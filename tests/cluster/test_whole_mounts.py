@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from pathlib import Path
 
+import admission_parts
+import mount_webhook
 import pytest
+import search_site
 from kubernetes import client
+
+from tuner.webhook.certs_files import write_certificates
 
 pytestmark = pytest.mark.cluster
 
@@ -20,41 +23,6 @@ ONE_TRIAL = {
     "validation": {"enabled": False},
     "workload": {"rounds": 1, "round_seconds": 1},
 }
-
-
-def _by_path(stem, name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{stem}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-search_site = _by_path("search_site", "cluster_search_site")
-
-
-@pytest.fixture
-def site_in(ome, new_namespace, admin_api, apply, remove, engine_parts, tmp_path):
-    """`with site_in("policy") as place`; `storage_path` is OME's own path of the model."""
-    import contextlib
-
-    @contextlib.contextmanager
-    def made(mount, storage_path=search_site.MOUNT_PATH):
-        with (
-            new_namespace("mounts", mount=mount) as namespace,
-            search_site.site(
-                namespace,
-                api=admin_api,
-                apply=apply,
-                remove=remove,
-                parts=engine_parts,
-                folder=tmp_path,
-                storage_path=storage_path,
-            ) as place,
-        ):
-            yield place
-
-    return made
 
 
 def live_pod(place, until):
@@ -86,24 +54,31 @@ def selector_keys(pod):
     return [key for key in pod.spec.node_selector or {} if key.startswith("models.ome.io/")]
 
 
-def test_the_policy_mounts_the_claim(mount_admission, site_in, until):
-    with site_in("policy") as place:
+def test_the_policy_mounts_the_claim(mount_admission, new_site, until):
+    with new_site("policy") as place:
         pod, ended = live_pod(place, until)
         assert_mounted(pod, place)
         assert selector_keys(pod) == []
         assert "policy" in ended.out
 
 
-def test_the_webhook_mounts_the_claim(mount_webhook, site_in, until):
-    with site_in("webhook") as place:
+def test_the_webhook_mounts_the_claim(mount_admission, new_site, until, admin_api, tmp_path):
+    write_certificates(tmp_path, admission_parts.certificates())
+    with (
+        new_site("webhook") as place,
+        mount_webhook.served(tmp_path) as (server, _),
+        admission_parts.configured(
+            admission_parts.Pods(admin_api, place.namespace.name), tmp_path, port=server.port
+        ),
+    ):
         pod, ended = live_pod(place, until)
         assert_mounted(pod, place)
         assert selector_keys(pod) == []
         assert "webhook" in ended.out
 
 
-def test_inline_mounts_the_claim_where_admission_only_drops_the_selector(mount_admission, site_in, until):
-    with site_in("policy", storage_path=None) as place:
+def test_inline_mounts_the_claim_where_admission_only_drops_the_selector(mount_admission, new_site, until):
+    with new_site("policy", storage_path=None) as place:
         ONE_TRIAL["storage"] = {"mount": "inline"}
         try:
             pod, ended = live_pod(place, until)
@@ -115,9 +90,9 @@ def test_inline_mounts_the_claim_where_admission_only_drops_the_selector(mount_a
 
 
 def test_inline_without_any_admission_runs_on_nodes_that_carry_the_models_label(
-    site_in, until, admin_api, nodes
+    new_site, until, admin_api, nodes
 ):
-    with site_in(None, storage_path=None) as place:
+    with new_site(None, storage_path=None) as place:
         label = f"models.ome.io/clusterbasemodel.{place.model}"
         core = client.CoreV1Api(admin_api)
         for node in nodes:
@@ -133,8 +108,8 @@ def test_inline_without_any_admission_runs_on_nodes_that_carry_the_models_label(
         assert not any(key.startswith("ome.io/pvc-") for key in pod.metadata.annotations)
 
 
-def test_with_nothing_that_mounts_the_search_says_so_before_it_deploys(mount_admission, site_in):
-    with site_in("none") as place:
+def test_with_nothing_that_mounts_the_search_says_so_before_it_deploys(mount_admission, new_site):
+    with new_site("none") as place:
         ended = place.run(place.experiment(**ONE_TRIAL, storage={"mount": "policy"}), seconds=60)
         assert ended.code in (1, 2)
         assert len(ended.error_lines) == 1 and "autotuner.io/mount=policy" in ended.err
@@ -142,9 +117,9 @@ def test_with_nothing_that_mounts_the_search_says_so_before_it_deploys(mount_adm
 
 
 def test_with_nothing_that_mounts_the_guard_refuses_the_pod_and_the_run_ends_within_5_s(
-    mount_admission, site_in, until
+    mount_admission, new_site, until
 ):
-    with site_in("none") as place:
+    with new_site("none") as place:
         started = place.start(place.experiment(**ONE_TRIAL, storage={"mount": "external"}))
         until(
             lambda: [n for n in place.labelled() if n.startswith("deployment/")],

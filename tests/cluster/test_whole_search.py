@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import urllib.request
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+import search_site
 import yaml
 
 pytestmark = pytest.mark.cluster
-
-
-def _site():
-    name = "cluster_search_site"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("search_site.py"))
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-search_site = _site()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +18,7 @@ def place(ome, mount_admission, new_namespace, admin_api, apply, remove, engine_
     """A site in a namespace where the policy mounts."""
     folder = tmp_path_factory.mktemp("searches")
     with (
-        new_namespace("whole", mount="policy") as namespace,
+        new_namespace("whole", mount="policy", reader=True) as namespace,
         search_site.site(
             namespace, api=admin_api, apply=apply, remove=remove, parts=engine_parts, folder=folder
         ) as made,
