@@ -13,6 +13,7 @@ from kubernetes import client
 
 Manifest = dict[str, Any]
 FIELD_MANAGER = "tuner-tests"
+_METADATA_ALONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 def manifests(source: str | Path | Manifest | Iterable[Manifest]) -> list[Manifest]:
@@ -64,19 +65,54 @@ def object_path(api: client.ApiClient, manifest: Manifest) -> str:
         LookupError: it knows no such kind.
     """
     version, kind = manifest["apiVersion"], manifest["kind"]
-    prefix = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    for resource in _request(api, "GET", prefix, {})["resources"]:
-        if resource["kind"] == kind and "/" not in resource["name"]:
+    for resource in _resources(api, version):
+        if resource["kind"] == kind:
             metadata = manifest["metadata"]
             namespace = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
-            return f"{prefix}{namespace}/{resource['name']}/{metadata['name']}"
+            return f"{_prefix(version)}{namespace}/{resource['name']}/{metadata['name']}"
     raise LookupError(f"the API server has no {kind} in {version}")
 
 
+def knows(api: client.ApiClient, version: str, kind: str) -> bool:
+    """Whether the API server serves the kind; `version` as in a manifest's apiVersion."""
+    return any(resource["kind"] == kind for resource in _resources(api, version))
+
+
+def metadata_of(api: client.ApiClient, path: str) -> dict[str, Any] | None:
+    """An object's metadata without the object, which may be large; None where there is none."""
+    try:
+        return _request(api, "GET", path, {}, accept=_METADATA_ALONE)["metadata"]
+    except client.ApiException as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def _prefix(version: str) -> str:
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+def _resources(api: client.ApiClient, version: str) -> list[dict[str, Any]]:
+    """The kinds of a group's version, without their subresources."""
+    try:
+        found = _request(api, "GET", _prefix(version), {})["resources"]
+    except client.ApiException as error:
+        if error.status != 404:
+            raise
+        return []
+    return [resource for resource in found if "/" not in resource["name"]]
+
+
 def _request(
-    api: client.ApiClient, method: str, path: str, query: dict[str, str], body: str | None = None
+    api: client.ApiClient,
+    method: str,
+    path: str,
+    query: dict[str, str],
+    body: str | None = None,
+    *,
+    accept: str = "application/json",
 ) -> Any:
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": accept}
     if body is not None:
         headers["Content-Type"] = "application/apply-patch+yaml"  # JSON is YAML
     request = api.param_serialize(
