@@ -139,6 +139,11 @@ def passes(endpoint: Endpoint) -> None:
     """A probe for what serves anything."""
 
 
+def say(line: str) -> None:
+    """Progress, into the test's output."""
+    sys.stdout.write(f"{line}\n")
+
+
 def _module(name: str) -> Any:
     """The module tests/cluster/<name>.py."""
     if name not in sys.modules:
@@ -163,7 +168,7 @@ def benches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 request.getfixturevalue("ome")
                 _module("admission_parts").install_policies(api, apply)
             namespace = stack.enter_context(
-                given["new_namespace"]("backend", mount=mount if kind == "ome" else None)
+                given["new_namespace"]("backend", mount=mount if kind == "ome" else None, reader=True)
             )
             return stack.enter_context(
                 bench(
@@ -193,12 +198,14 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 def refused(backend: Any, *arguments: str, number: int = 1, **more: Any) -> tuple[DeployError, float]:
     """The error of a deployment with these flags, the seconds until it was raised, and nothing left of it."""
     config = trial(number, *arguments, **more)
-    lines: list[str] = []
     begun = time.monotonic()
-    with pytest.raises(DeployError) as raised:
-        backend.deploy(config, probe=passes, progress=lines.append, cancel=lambda: False)
-    seconds = time.monotonic() - begun
-    until(lambda: backend.released(config.name))
+    try:
+        with pytest.raises(DeployError) as raised:
+            backend.deploy(config, probe=passes, progress=say, cancel=lambda: False)
+        seconds = time.monotonic() - begun
+    finally:
+        backend.delete(config.name)
+        until(lambda: backend.released(config.name))
     assert "\n" not in str(raised.value)
     return raised.value, seconds
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 
 from tuner.errors import BackendBroken, ConfigurationRefused, DeployInterrupted, FailureClass
 
@@ -105,12 +107,41 @@ def test_a_command_that_is_not_in_the_image(bench, apply, remove):
             remove(runtime)
 
 
-def test_a_sub_path_that_is_not_there(bench):
-    """The kubelet does not create it, because the volume is read-only."""
-    found = bench.backend()
-    places = {"storage.pvc_subpath": "no/such/folder"}
-    error, _ = refused(found, places=places)
+@pytest.fixture
+def read_only_claim(bench, apply, remove, tmp_path):
+    """The name of a claim on a file system that nothing can be written to."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)], check=True)
+    name = f"{bench.namespace.name}-read-only"
+    shape = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": shape | {"capacity": {"storage": "1Gi"}, "hostPath": {"path": str(tmp_path)}},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": bench.namespace.name},
+        "spec": shape | {"volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    try:
+        apply([volume, claim])
+        core = client.CoreV1Api(bench.api)
+        read = core.read_namespaced_persistent_volume_claim
+        until(lambda: read(name, bench.namespace.name).status.phase == "Bound")
+        yield name
+    finally:
+        remove(claim)
+        remove(volume)
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_a_sub_path_that_is_not_there(bench, read_only_claim):
+    """Where it can write, the kubelet makes the directory, although the mount is read-only."""
+    error, _ = refused(bench.backend(storage={"pvc_name": read_only_claim}))
     is_of(error, RETRY, K.MOUNT)
+    assert "subPath" in error.failure.message
 
 
 def test_a_claim_that_is_not_there_stops_the_run(bench):

@@ -282,6 +282,10 @@ WAITS = {
     "for a secret that is late": seen(
         waiting("ContainerCreating"), events=[event("FailedMount", "failed to sync")]
     ),
+    "for a node that the API server tells of the pod": seen(
+        waiting("ContainerCreating"),
+        events=[event("FailedMount", 'claim "m" is forbidden: User "system:node:node2" cannot get resource')],
+    ),
     "for the engine": seen(pod(state=RUNNING)),
     "for OME": seen(isvc=service(), deployments=()),
 }

@@ -164,7 +164,10 @@ def of_start(message: str) -> Symptom:
     return Symptom(FailureClass.NODE_FAULT, RETRY, message)
 
 
-_PASSES = re.compile(r"failed to sync|not registered|kube-root-ca\.crt|timed out waiting for the condition")
+_PASSES = re.compile(
+    r"failed to sync|not registered|kube-root-ca\.crt|timed out waiting for the condition"
+    r"|no relationship found|is forbidden: User \"system:node"  # a pod that the API server does not know yet
+)
 
 
 def of_event(reason: str, message: str) -> Symptom | None:
