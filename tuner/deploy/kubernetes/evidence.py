@@ -13,7 +13,7 @@ from tuner.errors import FailureClass
 
 Log = Callable[[Json, str, bool], str]  # pod, container, of the one before -> its last lines
 
-SILENCE_SECONDS = 8.0  # OME answers within 0.3 s, where it answers; a busy machine is given more
+SILENCE_SECONDS = 30.0  # OME answers within 0.3 s, where it answers; a busy controller is given more
 NOBODY_SECONDS = 60.0  # a controller that is started again, or elects a leader, is not a missing one
 
 
