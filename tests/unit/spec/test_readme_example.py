@@ -22,7 +22,7 @@ def test_the_readmes_experiment_loads_and_asks_for_nothing_unbuilt(tmp_path):
 
 def test_the_readmes_sections_for_a_cluster_load_with_a_workload(tmp_path):
     file = tmp_path / "my-model.yaml"
-    rest = 'baseline: {tp_size: 1}\nworkload: {scenario: "D(512,128)", concurrency: 32}\n'
+    rest = 'workload: {scenario: "D(512,128)", concurrency: 32}\n'
     file.write_text(SHOWN[1] + rest, encoding="utf-8")
     experiment = load_experiment(file)
     refuse_unbuilt(experiment)
