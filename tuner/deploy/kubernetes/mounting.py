@@ -47,18 +47,20 @@ def settle(cluster: Cluster, wanted: Wanted, *, places: Mapping[str, ParamValue]
         subpath=str(places.get(SUBPATH) or storage.pvc_subpath or "") or None,
         tuned=SUBPATH in places,
     )
-    asked = storage.mount
-    if asked == "auto":
-        mount = _first(place)
-    elif asked in (Way.POLICY, Way.WEBHOOK):
-        mount = ways.at_admission(place, Way(asked))
-    elif asked == Way.NATIVE:
-        mount = ways.native(place, asked=True)
-    elif asked == Way.INLINE:
-        mount = ways.inline(place)
-    else:
-        mount = ways.external(place)
+    mount = _first(place) if storage.mount == "auto" else _asked(place, Way(storage.mount))
     return Settled(mount, tuple(place.notes))
+
+
+def _asked(place: Place, way: Way) -> Mount:
+    match way:
+        case Way.NATIVE:
+            return ways.native(place, asked=True)
+        case Way.INLINE:
+            return ways.inline(place)
+        case Way.EXTERNAL:
+            return ways.external(place)
+        case Way.POLICY | Way.WEBHOOK:
+            return ways.at_admission(place, way)
 
 
 def _first(place: Place) -> Mount:

@@ -12,7 +12,8 @@ from tuner.deploy.kubernetes.live_mount import wrong_mount
 from tuner.deploy.kubernetes.resources import POD
 from tuner.deploy.kubernetes.runtime import CONTAINER
 from tuner.deploy.kubernetes.wanted import Manifest, Mount, Way
-from tuner.spec.annotations import PVC_NAME, annotations
+from tuner.spec.annotations import PVC_NAME
+from tuner.spec.annotations import annotations as storage_annotations
 from tuner.spec.model import Storage
 
 GUARD = "ome-pvc-guard"
@@ -53,7 +54,7 @@ def annotated_pod(cluster: Cluster, storage: Storage, *, model: str, subpath: st
     Raises:
         Unreachable: the API server does not answer.
     """
-    written = annotations(storage, pvc_subpath=subpath)
+    written = storage_annotations(storage, pvc_subpath=subpath)
     try:
         pod = cluster.create(POD, _ome_pod(written, model=model, path=path), dry_run=True)
     except ApiRefused as refused:
