@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from processes import command
-from state import API_PORT, State
+from state import State
 
 _DAYS = "365"
 
@@ -73,7 +73,7 @@ def kubeconfig(state: State, name: str, user: str) -> Path:
             {
                 "name": "test",
                 "cluster": {
-                    "server": f"https://127.0.0.1:{API_PORT}",
+                    "server": f"https://127.0.0.1:{state.api_port}",
                     "certificate-authority": str(state.pki / "ca.crt"),
                 },
             }

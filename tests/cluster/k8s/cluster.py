@@ -11,7 +11,7 @@ from pathlib import Path
 
 from control_plane import Api, is_ready, start_control_plane
 from images import engine_image, pause_image
-from machine import remember_sysctls
+from machine import alone, remember_sysctls
 from node import start_node
 from packages import install_packages
 from processes import marked, of, wait_for
@@ -30,17 +30,28 @@ def up(state: State, *, nodes: int, accelerators: int, policies: bool) -> None:
     """
     if _is_up(state):
         return
-    others = {str(folder) for folder in marked().values()}
-    if others:
-        raise ClusterError(f"one cluster a machine: end the one in {', '.join(sorted(others))} first (down)")
     programs = build()
-    state.folder.mkdir(parents=True, exist_ok=True)
-    images = [pause_image(state.folder / "images", programs), engine_image(state.folder / "images")]
-    try:
-        _start(state, programs, images, count=nodes, accelerators=accelerators, policies=policies)
-    except BaseException:
-        shut_down(state, keep=True)  # with its logs
-        raise
+    with alone():
+        if _is_up(state):  # another caller was first
+            return
+        if of(state):
+            raise ClusterError(f"the cluster in {state.folder} is up but not well: end it first (down)")
+        state.folder.mkdir(parents=True, exist_ok=True)
+        _take_slot(state)
+        images = [pause_image(state.folder / "images", programs), engine_image(state.folder / "images")]
+        try:
+            _start(state, programs, images, count=nodes, accelerators=accelerators, policies=policies)
+        except BaseException:
+            shut_down(state, keep=True)  # with its logs
+            raise
+
+
+def _take_slot(state: State) -> None:
+    taken = {State(folder).slot: folder for folder in marked().values()}
+    if not state.place.exists():
+        state.place.write_text(str(min(set(range(len(taken) + 1)) - set(taken))))
+    elif state.slot in taken:
+        raise ClusterError(f"{state.folder} has the ports and networks of {taken[state.slot]}, which is up")
 
 
 def build() -> Path:
@@ -59,7 +70,7 @@ def build() -> Path:
 def _start(
     state: State, programs: Path, images: list[Path], *, count: int, accelerators: int, policies: bool
 ) -> None:
-    remember_sysctls(state)
+    remember_sysctls()
     start_control_plane(state, programs, policies=policies)
     for number in range(count):
         start_node(Node(state, number + 1), programs, images, accelerators=accelerators)
@@ -85,7 +96,8 @@ def reap(state: State, owner: int) -> None:
     if watched is not None:
         select.select([watched], [], [])
     if state.owner.exists() and state.owner.read_text() == str(owner):
-        shut_down(state, keep=False)
+        with alone():
+            shut_down(state, keep=False)
 
 
 def main() -> int:
@@ -119,7 +131,8 @@ def main() -> int:
                 _leave_to_reaper(state, given.owner)
             print(f"KUBECONFIG={state.kubeconfig}")
         elif given.verb == "down":
-            shut_down(state, keep=given.keep)
+            with alone():
+                shut_down(state, keep=given.keep)
             print(f"nothing runs of the cluster in {state.folder}")
         elif given.verb == "reap":
             reap(state, given.owner)

@@ -12,12 +12,11 @@ from typing import Any
 
 from certificates import authority, certificate, kubeconfig
 from processes import start, wait_for
-from state import API_PORT, ETCD_PORT, Node, State
+from state import Node, State
 
 _SERVICE_ADDRESSES = "10.96.0.0/16"
 _API_SERVER_NAMES = (
-    "IP:127.0.0.1,IP:10.96.0.1,IP:10.88.0.1,IP:10.88.1.1,"
-    "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
+    "IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
 )
 # Kubernetes 1.34 and 1.35; later ones have the policies without a flag.
 _MUTATING_POLICIES = (
@@ -34,7 +33,7 @@ class Api:
 
     def send(self, path: str, *, patch: Any = None) -> Any:
         """The answer to a GET, or to a merge patch; None where there is no answer or a refusal."""
-        request = urllib.request.Request(f"https://127.0.0.1:{API_PORT}{path}")
+        request = urllib.request.Request(f"https://127.0.0.1:{self.state.api_port}{path}")
         if patch is not None:
             request.method, request.data = "PATCH", json.dumps(patch).encode()
             request.add_header("Content-Type", "application/merge-patch+json")
@@ -56,7 +55,8 @@ def start_control_plane(state: State, programs: Path, *, policies: bool) -> None
         policies: turn MutatingAdmissionPolicy on.
     """
     authority(state)
-    certificate(state, "apiserver", "/CN=kube-apiserver", _API_SERVER_NAMES)
+    addresses = ",".join(f"IP:{Node(state, number).address}" for number in range(1, 10))
+    certificate(state, "apiserver", "/CN=kube-apiserver", f"{_API_SERVER_NAMES},{addresses}")
     certificate(state, "admin", "/O=system:masters/CN=admin")
     admin = kubeconfig(state, "admin", "admin")
     own_etcd = programs / "etcd"
@@ -67,14 +67,14 @@ def start_control_plane(state: State, programs: Path, *, policies: bool) -> None
             own_etcd if own_etcd.exists() else "etcd",
             "--data-dir=etcd",
             "--unsafe-no-fsync",
-            f"--listen-client-urls=http://127.0.0.1:{ETCD_PORT}",
-            f"--advertise-client-urls=http://127.0.0.1:{ETCD_PORT}",
-            f"--listen-peer-urls=http://127.0.0.1:{ETCD_PORT + 1}",
+            f"--listen-client-urls=http://127.0.0.1:{state.etcd_port}",
+            f"--advertise-client-urls=http://127.0.0.1:{state.etcd_port}",
+            f"--listen-peer-urls=http://127.0.0.1:{state.etcd_port + 1}",
         ],
     )
     wait_for(
         "etcd serves",
-        lambda: _answers(f"http://127.0.0.1:{ETCD_PORT}/health"),
+        lambda: _answers(f"http://127.0.0.1:{state.etcd_port}/health"),
         seconds=30,
         state=state,
         by="etcd",
@@ -100,6 +100,7 @@ def start_control_plane(state: State, programs: Path, *, policies: bool) -> None
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--controllers=*",
+            f"--secure-port={state.first_port + 7}",
             "--kube-api-qps=500",  # else a namespace takes 10 s to go: it asks after every kind twice
             "--kube-api-burst=1000",
             f"--flex-volume-plugin-dir={state.folder / 'plugins'}",
@@ -114,6 +115,7 @@ def start_control_plane(state: State, programs: Path, *, policies: bool) -> None
             f"--kubeconfig={admin}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
+            f"--secure-port={state.first_port + 9}",
         ],
     )
 
@@ -122,10 +124,10 @@ def _api_server(state: State, programs: Path, policies: bool) -> list[str | Path
     pki = state.pki
     return [
         programs / "kube-apiserver",
-        f"--etcd-servers=http://127.0.0.1:{ETCD_PORT}",
+        f"--etcd-servers=http://127.0.0.1:{state.etcd_port}",
         "--bind-address=0.0.0.0",  # pods reach it by their node's address
         "--advertise-address=127.0.0.1",
-        f"--secure-port={API_PORT}",
+        f"--secure-port={state.api_port}",
         f"--tls-cert-file={pki / 'apiserver.crt'}",
         f"--tls-private-key-file={pki / 'apiserver.key'}",
         f"--client-ca-file={pki / 'ca.crt'}",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,6 +15,7 @@ from state import ClusterError, Node, State
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _SYSCTLS = Path("/proc/sys")
+_REMEMBERED = Path("/run/tuner-cluster-sysctls.json")
 # The bridge plugin sets the first, kubelets the others.
 _CHANGED = (
     "net/ipv4/ip_forward",
@@ -24,22 +28,30 @@ _CHANGED = (
 )
 
 
-def remember_sysctls(state: State) -> None:
-    """Note the settings that a cluster changes, unless they are noted already, and let pods be routed."""
-    if not state.sysctls.exists():
+def remember_sysctls() -> None:
+    """Note the settings that clusters change, unless one before did, and let pods be routed."""
+    if not _REMEMBERED.exists():
         found = {
             name: (_SYSCTLS / name).read_text().strip() for name in _CHANGED if (_SYSCTLS / name).exists()
         }
-        state.sysctls.write_text(json.dumps(found))
+        _REMEMBERED.write_text(json.dumps(found))
     (_SYSCTLS / "net/ipv4/ip_forward").write_text("1")  # all that pods need to reach the other bridge's
 
 
-def restore_sysctls(state: State) -> None:
-    """Put the noted settings back and forget them."""
-    if state.sysctls.exists():
-        for name, value in json.loads(state.sysctls.read_text()).items():
+def restore_sysctls() -> None:
+    """Put the noted settings back and forget them: for the last cluster on the machine."""
+    if _REMEMBERED.exists():
+        for name, value in json.loads(_REMEMBERED.read_text()).items():
             (_SYSCTLS / name).write_text(value)
-        state.sysctls.unlink()
+        _REMEMBERED.unlink()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """While clusters come and go, one at a time."""
+    with Path("/run/tuner-cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _hierarchies() -> list[Path]:
@@ -95,7 +107,7 @@ def remove_cgroups(node: Node) -> None:
 def make_bridge(node: Node) -> None:
     """The network device of the node's pods, with the node's address on it."""
     if not bridge_exists(node):
-        hardware = f"02:88:00:00:00:{node.number:02x}"
+        hardware = f"02:88:00:00:00:{node.index:02x}"
         command(["ip", "link", "add", node.bridge, "address", hardware, "type", "bridge"])
     command(["ip", "addr", "replace", f"{node.address}/24", "dev", node.bridge])
     command(["ip", "link", "set", node.bridge, "up"])

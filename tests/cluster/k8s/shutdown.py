@@ -29,22 +29,19 @@ def shut_down(state: State, *, keep: bool) -> None:
         keep: leave the state's folder, so that the cluster can be started again with all its objects.
 
     Raises:
-        ClusterError: something is left, and it says what; or another cluster is up, whose nodes have the
-            same bridges and cgroups.
+        ClusterError: something is left, and it says what.
     """
-    others = {str(folder) for folder in marked().values() if folder != state.folder}
-    if others:
-        raise ClusterError(
-            f"another cluster is up, in {', '.join(sorted(others))}: {state.folder} is left alone"
-        )
-    nodes = state.nodes()
+    others = [State(folder) for folder in set(marked().values()) if folder != state.folder]
+    gave_up_its_slot = any(other.slot == state.slot for other in others)
+    nodes = [] if gave_up_its_slot else state.nodes()
     _end_processes(state, nodes)
     unmount(state)
     for node in nodes:
         remove_bridge(node)
         wait_until(lambda node=node: _no_cgroups(node), seconds=5)  # a process leaves its own a little late
         _remove_strays(node)
-    restore_sysctls(state)
+    if not others:
+        restore_sysctls()
     left = remains(state, nodes)
     if left:
         raise ClusterError(f"the cluster in {state.folder} left {', '.join(left)}")

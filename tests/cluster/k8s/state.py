@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "K8S_STATE"  # in the environment of all that a cluster starts; its value is the state's folder
-API_PORT = 16443
-ETCD_PORT = 12379
 ACCELERATOR = "nvidia.com/gpu"
 
 
@@ -41,14 +39,34 @@ class State:
         return self.folder / "pki"
 
     @property
+    def place(self) -> Path:
+        """The file with the slot, written when the cluster is first started."""
+        return self.folder / "slot"
+
+    @property
+    def slot(self) -> int:
+        """Keeps the ports, networks and cgroups of several clusters on a machine apart; from 0."""
+        return int(self.place.read_text()) if self.place.exists() else 0
+
+    @property
+    def api_port(self) -> int:
+        """Of the API server."""
+        return 16443 + self.slot
+
+    @property
+    def etcd_port(self) -> int:
+        """For clients; the next one is for peers."""
+        return 12379 + 2 * self.slot
+
+    @property
+    def first_port(self) -> int:
+        """Of ten for kubelets and controllers; they are Kubernetes' own in the first slot."""
+        return 10250 + 10 * self.slot
+
+    @property
     def owner(self) -> Path:
         """The id of the process that the cluster ends with; absent where it has none."""
         return self.folder / "owner"
-
-    @property
-    def sysctls(self) -> Path:
-        """Settings of the whole machine that a cluster changes, as they were before."""
-        return self.folder / "sysctls.json"
 
     def log(self, name: str) -> Path:
         """The log of the process called `name`."""
@@ -89,29 +107,34 @@ class Node:
         return self.state.folder / self.name
 
     @property
+    def index(self) -> int:
+        """Its number on the machine, other clusters' nodes counted."""
+        return 10 * self.state.slot + self.number
+
+    @property
     def bridge(self) -> str:
         """The network device that its pods hang on."""
-        return f"cni{self.number - 1}"
+        return f"cni{self.index - 1}"
 
     @property
     def address(self) -> str:
         """The bridge's own address, which is the node's too."""
-        return f"10.88.{self.number - 1}.1"
+        return f"10.88.{self.index - 1}.1"
 
     @property
     def subnet(self) -> str:
         """Where its pods have their addresses."""
-        return f"10.88.{self.number - 1}.0/24"
+        return f"10.88.{self.index - 1}.0/24"
 
     @property
     def kubelet_port(self) -> int:
         """Two kubelets share a machine."""
-        return 10249 + self.number
+        return self.state.first_port + self.number - 1
 
     @property
     def cgroup(self) -> str:
         """A cgroup root of its own: a kubelet ends what it does not know below its root."""
-        return f"k8s-node{self.number}"
+        return f"k8s-node{self.index}"
 
     @property
     def socket(self) -> Path:
