@@ -8,6 +8,11 @@ from kubernetes import client
 
 GROUP = ("ome.io", "v1beta1")
 Json = dict[str, Any]
+_GROUPED = {
+    "Deployment": ("apps", "v1", "deployments"),
+    "HorizontalPodAutoscaler": ("autoscaling", "v2", "horizontalpodautoscalers"),
+    "PodDisruptionBudget": ("policy", "v1", "poddisruptionbudgets"),
+}
 
 
 class Place:
@@ -37,21 +42,17 @@ class Place:
 
     def children(self, name: str) -> list[Json]:
         """All that the InferenceService owns."""
-        lists = {
-            "Deployment": client.AppsV1Api(self._api).list_namespaced_deployment,
-            "Service": client.CoreV1Api(self._api).list_namespaced_service,
-            "ConfigMap": client.CoreV1Api(self._api).list_namespaced_config_map,
-            "HorizontalPodAutoscaler": client.AutoscalingV2Api(
-                self._api
-            ).list_namespaced_horizontal_pod_autoscaler,
-            "PodDisruptionBudget": client.PolicyV1Api(self._api).list_namespaced_pod_disruption_budget,
-        }
         found = []
-        for kind, listed in lists.items():
-            for each in listed(self.namespace).items:
-                if any(owner.name == name for owner in each.metadata.owner_references or []):
-                    found.append({"kind": kind, **self._api.sanitize_for_serialization(each)})
-        return found
+        for kind, (group, version, plural) in _GROUPED.items():
+            listed = self._custom.list_namespaced_custom_object(group, version, self.namespace, plural)
+            found += [{**each, "kind": kind} for each in listed["items"]]
+        core = client.CoreV1Api(self._api)
+        for kind, listed in (
+            ("Service", core.list_namespaced_service(self.namespace)),
+            ("ConfigMap", core.list_namespaced_config_map(self.namespace)),
+        ):
+            found += [{**self._api.sanitize_for_serialization(each), "kind": kind} for each in listed.items]
+        return [each for each in found if _is_owned_by(name, each)]
 
     def deployment(self, name: str) -> Json | None:
         return next((each for each in self.children(name) if each["kind"] == "Deployment"), None)
@@ -64,6 +65,10 @@ class Place:
     def is_starting(self, name: str) -> bool:
         """Whether its Deployment was seen to be made and not to be available yet, or more."""
         return condition(self.get(name), "EngineReady") is not None
+
+
+def _is_owned_by(name: str, child: Json) -> bool:
+    return any(owner["name"] == name for owner in child["metadata"].get("ownerReferences") or [])
 
 
 def condition(isvc: Json, kind: str) -> Json | None:
