@@ -23,7 +23,8 @@ class Case:
     Attributes:
         finished: what it is afterwards; the pod itself where it is left alone; None where it is refused.
         refused: words in the refusal.
-        by_api: the API server itself refuses the patched pod, so only a cluster shows it.
+        by_api: the API server itself refuses it: the patched pod of a refused case, so that only a cluster
+            shows it; the pod without its patch of a finished one.
     """
 
     name: str

@@ -207,18 +207,24 @@ def unmounted_cases() -> list[Case]:
 def selector_cases() -> list[Case]:
     """Which keys of the node selector go."""
 
-    def selector(name: str, before: Json, after: Json | None) -> Case:
+    def selector(name: str, before: Json, after: Json | None, *, by_api: bool = False) -> Case:
         return Case(
             name,
             pod(engine(), volumes=[host()], selector=before),
             pod(served(), volumes=[claim()], selector=after),
+            by_api=by_api,
         )
 
     usual = {"kubernetes.io/os": "linux", "ome.io/pool": "a"}
     return [
         selector("the model's selector alone", {READY: "Ready"}, None),
         selector("several of the model's", {READY: "Ready", "models.ome.io/basemodel.x": "Ready"}, None),
-        selector("keys to escape", {"models.ome.io/a~b/c": "Ready", "models.ome.io/a~1b": "Ready"}, None),
+        selector(
+            "keys to escape",
+            {"models.ome.io/a~b/c": "Ready", "models.ome.io/a~1b": "Ready"},
+            None,
+            by_api=True,
+        ),
         selector("others stay", {READY: "Ready", **usual}, usual),
         selector("only others", usual, usual),
     ]
