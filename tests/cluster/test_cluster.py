@@ -76,7 +76,7 @@ def test_a_pod_takes_accelerators_only_while_there_are_some(
     start: Callable, engine_spec: Callable, until: Callable
 ) -> None:
     fits = start("fits", engine_spec("--fail", "never-ready", accelerators=8))
-    until(lambda: fits().status.phase == "Running", seconds=30, what="a pod of 8 runs")
+    until(lambda: fits().status.phase == "Running", seconds=120, what="a pod of 8 runs")
     too_many = start("too-many", engine_spec("--fail", "never-ready", accelerators=9))
     message = until(
         lambda: (too_many().status.conditions or [None])[0], seconds=30, what="the scheduler has looked at it"
@@ -181,6 +181,17 @@ def test_the_tuners_account_works_in_its_namespace_and_nowhere_else(module_names
         api.list_namespaced_pod("kube-system")
     with pytest.raises(client.ApiException, match="403"):
         api.delete_namespace(module_namespace.name)
+
+
+def test_with_the_readers_rights_the_account_sees_the_nodes_too(
+    new_namespace: Callable, module_namespace: Any
+) -> None:
+    with new_namespace(reader=True) as namespace:
+        config_file = str(namespace.kubeconfig)
+        assert client.CoreV1Api(config.new_client_from_config(config_file)).list_node().items
+    without = client.CoreV1Api(config.new_client_from_config(str(module_namespace.kubeconfig)))
+    with pytest.raises(client.ApiException, match="403"):
+        without.list_node()
 
 
 def test_omes_kinds_are_known(

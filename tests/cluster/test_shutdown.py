@@ -1,4 +1,4 @@
-"""A cluster leaves the machine as it found it, whatever was killed, and another cluster as it was."""
+"""A cluster comes up or says why not, and leaves the machine as it found it, whatever was killed."""
 
 from __future__ import annotations
 
@@ -127,3 +127,30 @@ def test_a_cluster_goes_away_with_its_owner(state: Path, until: Callable) -> Non
         owner.kill()
         owner.wait()
     until(lambda: machine(state) == before, seconds=60, what="the machine is as it was")
+
+
+def test_where_there_can_be_no_cluster_one_line_says_what_is_missing(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    refused = cluster("up", state)
+    assert refused.returncode == 3
+    assert refused.stderr.count("\n") == 1
+    assert f"KUBEBUILDER_ASSETS={tmp_path} lacks kube-apiserver" in refused.stderr
+    assert not state.exists()
+
+
+def test_a_program_that_does_not_come_up_is_named_with_its_last_words_and_nothing_is_left(
+    state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = machine(state)
+    broken = tmp_path / "etcd"
+    broken.write_text("#!/bin/sh\necho the disk is on fire\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    refused = cluster("up", state)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"cluster: waited until etcd serves: etcd ended; {state}/log/etcd.log ends: the disk is on fire\n"
+    )
+    assert machine(state) == before | {"folder": True}  # with the logs

@@ -63,9 +63,11 @@ def _hierarchies() -> list[Path]:
 
 def make_cgroups(node: Node) -> None:
     """The node's cgroup root in every hierarchy."""
-    if os.access(_CGROUPS / "cgroup.subtree_control", os.W_OK):
-        wanted = (_CGROUPS / "cgroup.controllers").read_text().split()
-        (_CGROUPS / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in wanted))
+    handed_down = _CGROUPS / "cgroup.subtree_control"
+    if handed_down.exists():
+        for name in (_CGROUPS / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):  # one that cannot be had here; the kubelet says which it needs
+                handed_down.write_text(f"+{name}")
     for hierarchy in _hierarchies():
         root = hierarchy / node.cgroup
         root.mkdir(exist_ok=True)

@@ -160,6 +160,7 @@ def _kubelet(node: Node) -> dict[str, Any]:
             "imagefs.available": "1%",
             "memory.available": "50Mi",
         },
+        "imageGCHighThresholdPercent": 100,  # an image that is collected cannot be had again
         "localStorageCapacityIsolation": False,
         "makeIPTablesUtilChains": False,
         "resolvConf": "",

@@ -120,9 +120,9 @@ def wait_for(
         return ended or condition()
 
     if not wait_until(settled, seconds):
-        raise ClusterError(f"{what}: not within {seconds:g} s; {state.log_tail(by)}")
+        raise ClusterError(f"waited until {what}: not within {seconds:g} s; {state.log_tail(by)}")
     if ended:
-        raise ClusterError(f"{what}: {by} ended; {state.log_tail(by)}")
+        raise ClusterError(f"waited until {what}: {by} ended; {state.log_tail(by)}")
 
 
 def command(arguments: list[str | Path]) -> str:

@@ -19,6 +19,7 @@ from processes import end, marked, named, of, wait_until
 from state import ClusterError, Node, State
 
 _DEVICE_PLUGINS = "/var/lib/kubelet/device-plugins/"  # fixed in the kubelet
+_SHIM_SOCKETS = Path("/run/containerd/s")
 _CONTAINER_LOGS = Path("/var/log/containers")
 
 
@@ -93,13 +94,13 @@ def _remove_strays(node: Node) -> None:
     for sandbox in (containerd / "root" / "io.containerd.grpc.v1.cri" / "sandboxes").glob("*"):
         for result in Path("/var/lib/cni/results").glob(f"*-{sandbox.name}-*"):
             result.unlink()
-    for address in (containerd / "state" / "io.containerd.runtime.v2.task").glob("k8s.io/*/address"):
-        socket = Path(address.read_text().removeprefix("unix://"))
-        if socket.parent == Path("/run/containerd/s"):
+    listening = Path("/proc/net/unix").read_text()
+    for socket in _SHIM_SOCKETS.glob("*"):  # hashes, and containerd forgets those of shims that were killed
+        if str(socket) not in listening:
             socket.unlink(missing_ok=True)
     if _CONTAINER_LOGS.exists():
         for link in _CONTAINER_LOGS.iterdir():
             if link.is_symlink() and link.readlink().is_relative_to(node.state.folder):
                 link.unlink()
-    if _DEVICE_PLUGINS not in Path("/proc/net/unix").read_text():
+    if _DEVICE_PLUGINS not in listening:
         Path(_DEVICE_PLUGINS, "kubelet.sock").unlink(missing_ok=True)
