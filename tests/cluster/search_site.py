@@ -33,11 +33,11 @@ EXPERIMENT: dict[str, Any] = {
     "name": "pvc-small",
     "deploy": {"backend": "ome", "endpoint": "pod", "ready_seconds": 60, "stop_seconds": 5},
     "parameters": {
-        "slots": {"values": [1, 8, 16], "flag": "--parallel"},
+        "slots": {"values": [1, 16, 24], "flag": "--parallel"},
         "cache_v": {"values": ["f16", "q8_0"], "flag": "--cache-type-v"},
         "flash": {"values": ["off"], "flag": "--flash-attn"},
     },
-    "baseline": {"slots": 8, "cache_v": "f16", "flash": "off"},
+    "baseline": {"slots": 16, "cache_v": "f16", "flash": "off"},
     "workload": {
         "scenario": "D(8,24)",
         "concurrency": 16,

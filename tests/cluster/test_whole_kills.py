@@ -17,10 +17,10 @@ KILLS = 10
 def test_ten_kills_of_the_driver_lose_no_finished_trial_and_leave_nothing(place):
     experiment = place.experiment(
         parameters={
-            "slots": {"values": [4, 6, 8, 10, 12, 16], "flag": "--parallel"},
+            "slots": {"values": [12, 14, 16, 18, 20, 24], "flag": "--parallel"},
             "batch": {"values": [128, 256, 512], "flag": "--batch-size"},
         },
-        baseline={"slots": 8, "batch": 512},
+        baseline={"slots": 16, "batch": 512},
         search={"trials": 18, "sampler": "random"},
         workload={"rounds": 3, "round_seconds": 2},
     )

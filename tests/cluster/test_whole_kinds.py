@@ -50,8 +50,8 @@ def test_a_claim_and_the_nodes_own_files_are_searched_at_the_same_time_and_compa
     common = {
         "workload": SHORT,
         "search": {"trials": 3, "parallel": 1},
-        "parameters": {"slots": {"values": [1, 8, 16], "flag": "--parallel"}},
-        "baseline": {"slots": 8},
+        "parameters": {"slots": {"values": [1, 16, 24], "flag": "--parallel"}},
+        "baseline": {"slots": 16},
     }
     claim = place.start(place.experiment("from-claim", **common))
     local = place.start(

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.cluster
 
 HERE = Path(__file__).parent
 ONE_TRIAL = {
-    "parameters": {"slots": {"values": [8, 16], "flag": "--parallel"}},
-    "baseline": {"slots": 8},
+    "parameters": {"slots": {"values": [16, 24], "flag": "--parallel"}},
+    "baseline": {"slots": 16},
+    "slo": None,
     "search": {"trials": 1, "parallel": 1},
     "validation": {"enabled": False},
     "workload": {"rounds": 1, "round_seconds": 1},
@@ -121,11 +122,7 @@ def test_with_nothing_that_mounts_the_guard_refuses_the_pod_and_the_run_ends_wit
 ):
     with new_site("none") as place:
         started = place.start(place.experiment(**ONE_TRIAL, storage={"mount": "external"}))
-        until(
-            lambda: [n for n in place.labelled() if n.startswith("deployment/")],
-            seconds=90,
-            what="the first trial's Deployment",
-        )
+        until(lambda: _refused(place), seconds=90, what="the first trial's pod is refused")
         refused = time.monotonic()
         until(lambda: "guard" in started.err or "guard" in started.out, seconds=5, what="the run says so")
         assert time.monotonic() - refused < 5
@@ -133,3 +130,8 @@ def test_with_nothing_that_mounts_the_guard_refuses_the_pod_and_the_run_ends_wit
         assert ended.code == 1
         assert "ome-pvc-guard" in ended.err and len(ended.error_lines) == 1
         assert place.labelled() == []
+
+
+def _refused(place):
+    deployments = client.AppsV1Api(place.api).list_namespaced_deployment(place.namespace.name).items
+    return any(c.type == "ReplicaFailure" for d in deployments for c in d.status.conditions or [])

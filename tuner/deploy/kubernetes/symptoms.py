@@ -124,7 +124,7 @@ def of_admission(message: str) -> Symptom | None:
         return Symptom(kind, STOP, f"no pod can be created: {message}", 15.0)
     denied = re.search(r"(?:denied request|denied the request):? *(.*)", message)
     if denied and _OF_MOUNTING.search(message):  # the model would not be mounted in any trial
-        return Symptom(kind, STOP, f"the pod was refused: {denied[1] or message}", 3.0)
+        return Symptom(kind, STOP, f"the pod was refused: {denied[1] or message}", 1.0)
     return Symptom(kind, CONDEMN, f"the pod was refused: {denied[1] if denied else message}", 0.5)
 
 
