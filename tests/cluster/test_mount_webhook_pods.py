@@ -25,6 +25,7 @@ pytestmark = pytest.mark.cluster
 
 _SERVE = "import sys; from tuner.webhook.command import main; sys.exit(main(sys.argv[1:]))"
 _CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration")
+_MERGE = "application/merge-patch+json"
 ANNOTATED = pod(engine(), volumes=[host()])
 
 
@@ -55,12 +56,16 @@ class Installed:
         current = status.observed_generation == found.metadata.generation
         return current and status.updated_replicas == status.available_replicas == status.replicas == 2
 
-    def shown(self) -> set[str]:
-        """The certificates that the running pods show, by their digests."""
-        pods = client.CoreV1Api(self.api).list_namespaced_pod(
+    def replicas(self) -> list[Any]:
+        found = client.CoreV1Api(self.api).list_namespaced_pod(
             self.namespace, label_selector="app.kubernetes.io/name=ome-pvc-mount"
         )
-        pems = [ssl.get_server_certificate((each.status.pod_ip, 8443), timeout=5) for each in pods.items]
+        return list(found.items)
+
+    def shown(self) -> set[str]:
+        """The certificates that the running replicas show, by their digests."""
+        addresses = [(each.status.pod_ip, 8443) for each in self.replicas()]
+        pems = [ssl.get_server_certificate(address, timeout=5) for address in addresses]
         return {hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest() for pem in pems}
 
 
@@ -166,7 +171,7 @@ def test_no_pod_is_refused_while_the_replicas_are_replaced(installed: Installed,
     before = installed.deployment().spec.template.metadata
     restarted = {"spec": {"template": {"metadata": {"annotations": {"restarted": f"{time.time()}"}}}}}
     client.AppsV1Api(installed.api).patch_namespaced_deployment(
-        "ome-pvc-mount", installed.namespace, restarted, _content_type="application/merge-patch+json"
+        "ome-pvc-mount", installed.namespace, restarted, _content_type=_MERGE
     )
     assert before.annotations != installed.deployment().spec.template.metadata.annotations
     asked = [installed.pods.create(ANNOTATED)]
@@ -181,8 +186,7 @@ def test_no_pod_is_refused_while_the_replicas_are_replaced(installed: Installed,
 
 
 def _leaving(installed: Installed) -> bool:
-    found = client.CoreV1Api(installed.api).list_namespaced_pod(installed.namespace)
-    return any(each.metadata.deletion_timestamp for each in found.items)
+    return any(each.metadata.deletion_timestamp for each in installed.replicas())
 
 
 def test_a_renewal_reaches_the_running_replicas_and_interrupts_nothing(
@@ -192,6 +196,13 @@ def test_a_renewal_reaches_the_running_replicas_and_interrupts_nothing(
     assert len(before) == 1
     installed.certs("--host", "another.example.com")
     assert "the certificate is not for another.example.com" in capsys.readouterr().out
+    for replica in installed.replicas():  # so that the kubelet looks at the Secret now and not in a minute
+        client.CoreV1Api(installed.api).patch_namespaced_pod(
+            replica.metadata.name,
+            installed.namespace,
+            {"metadata": {"annotations": {"looked-at": "now"}}},
+            _content_type=_MERGE,
+        )
     refused = []
 
     def renewed() -> bool:
@@ -209,8 +220,7 @@ def test_with_one_replica_gone_pods_are_mounted_and_with_both_refused(
 ):
     scale = {"spec": {"replicas": 1 if replica == "one" else 0}}
     apps = client.AppsV1Api(installed.api)
-    merge = "application/merge-patch+json"
-    apps.patch_namespaced_deployment("ome-pvc-mount", installed.namespace, scale, _content_type=merge)
+    apps.patch_namespaced_deployment("ome-pvc-mount", installed.namespace, scale, _content_type=_MERGE)
     core = client.CoreV1Api(installed.api)
     until(
         lambda: len(core.list_namespaced_pod(installed.namespace).items) == scale["spec"]["replicas"],
@@ -225,6 +235,6 @@ def test_with_one_replica_gone_pods_are_mounted_and_with_both_refused(
         assert "failed calling webhook" in got.message
         assert MODEL not in got.message
     apps.patch_namespaced_deployment(
-        "ome-pvc-mount", installed.namespace, {"spec": {"replicas": 2}}, _content_type=merge
+        "ome-pvc-mount", installed.namespace, {"spec": {"replicas": 2}}, _content_type=_MERGE
     )
     until(installed.rolled_out, seconds=60, what="two replicas are ready again")
