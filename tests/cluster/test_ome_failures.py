@@ -35,7 +35,7 @@ def test_a_runtime_that_is_not_there_stops_the_run(ome_bench):
     error, seconds = refused(lacking)
     is_of(error, STOP, K.UNKNOWN_RUNTIME)
     assert "no-such-runtime" in error.failure.message
-    assert seconds < VISIBLE_SECONDS + 2
+    assert seconds < VISIBLE_SECONDS + 5  # OME itself may take some
 
 
 def test_a_model_that_is_not_there_stops_the_run_though_ome_says_nothing(ome_bench):

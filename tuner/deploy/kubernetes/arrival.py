@@ -276,7 +276,7 @@ class Arrival:
         if failure.kind is FailureClass.SPEC_REFUSED and isinstance(error, ConfigurationRefused):
             symptom = Symptom(failure.kind, type(error), failure.message)
             try:
-                return self._kind.silence(self._cluster, self._plan.wanted, symptom).raised()
+                return self._kind.silence(self._cluster, self._plan, symptom).raised()
             except Unreachable:
                 return error
         return error

@@ -18,6 +18,7 @@ from tuner.deploy.kubernetes.evidence import (
     lost,
     refused_by_ome,
     silence,
+    touched,
 )
 from tuner.deploy.kubernetes.pod_view import Json
 from tuner.deploy.kubernetes.symptoms import (
@@ -115,6 +116,7 @@ class Course:
         self._pod_uid = ""
         self._since = created  # when this pod, or its lack, began
         self._times = _Times()
+        self._touched: float | None = None
         self._suspected: tuple[str, float] | None = None
 
     def look(self, seen: Seen, *, now: float, answer: str = "") -> Waiting | Ready | DeployError:
@@ -176,7 +178,11 @@ class Course:
             if found := refused_by_ome(seen):
                 return found
             if seen.listed and not answered(seen):
-                return silence(seen, waited=now - self._created) or Waiting("waiting for OME")
+                if touched(seen):
+                    self._touched = _first(self._touched, now)
+                silent = None if self._touched is None else now - self._touched
+                found = silence(untouched_seconds=now - self._created, silent_seconds=silent)
+                return found or Waiting("waiting for OME")
         if not seen.listed and now - self._created < self._deadlines.schedule_seconds:
             return Waiting("waiting for the API server")
         return self._unscheduled("waiting for its pod to be made", now)

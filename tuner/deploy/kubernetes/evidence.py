@@ -13,7 +13,7 @@ from tuner.errors import FailureClass
 
 Log = Callable[[Json, str, bool], str]  # pod, container, of the one before -> its last lines
 
-SILENCE_SECONDS = 30.0  # OME answers within 0.3 s, where it answers; a busy controller is given more
+SILENCE_SECONDS = 20.0  # OME answers 0.3 s after it has touched an object; a busy controller is given more
 NOBODY_SECONDS = 60.0  # a controller that is started again, or elects a leader, is not a missing one
 
 
@@ -65,14 +65,24 @@ def answered(seen: Seen) -> bool:
     return bool(status.get("conditions") or seen.deployments or seen.pods)
 
 
-def silence(seen: Seen, *, waited: float) -> Symptom | None:
-    """A spec that OME refuses without a word, or no OME at all; None while it may still answer."""
-    if seen.service is None or waited < SILENCE_SECONDS:
-        return None
-    if not seen.service["metadata"].get("finalizers"):  # the first thing that the controller does
-        if waited < NOBODY_SECONDS:
+def touched(seen: Seen) -> bool:
+    """Whether the controller has had the InferenceService in its hands: it writes a finalizer first."""
+    return bool(seen.service and seen.service["metadata"].get("finalizers"))
+
+
+def silence(*, untouched_seconds: float, silent_seconds: float | None) -> Symptom | None:
+    """A spec that OME refuses without a word, or no OME at all; None while it may still answer.
+
+    Args:
+        untouched_seconds: since it was created.
+        silent_seconds: since the controller touched it; None where it has not.
+    """
+    if silent_seconds is None:
+        if untouched_seconds < NOBODY_SECONDS:
             return None
         text = "no controller has touched the InferenceService; would be right: a running OME controller"
-        return Symptom(FailureClass.BACKEND_BROKEN, STOP, f"{text} ({waited:.0f} s)")
+        return Symptom(FailureClass.BACKEND_BROKEN, STOP, f"{text} ({untouched_seconds:.0f} s)")
+    if silent_seconds < SILENCE_SECONDS:
+        return None
     text = "OME makes nothing of the InferenceService and does not say why; its controller's log does"
     return Symptom(FailureClass.SPEC_REFUSED, CONDEMN, text)

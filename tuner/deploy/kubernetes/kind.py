@@ -65,7 +65,7 @@ class Kind(Protocol):
         """
         ...
 
-    def silence(self, cluster: Cluster, wanted: Wanted, symptom: Symptom) -> Symptom:
+    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
         """What is behind it when nothing was made, and nothing said."""
         ...
 

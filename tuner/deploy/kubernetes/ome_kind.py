@@ -14,13 +14,14 @@ from tuner.deploy.kubernetes.resources import (
     BASE_MODEL,
     CLUSTER_BASE_MODEL,
     CLUSTER_SERVING_RUNTIME,
+    EVENT,
     INFERENCE_SERVICE,
     SERVING_RUNTIME,
     Resource,
 )
 from tuner.deploy.kubernetes.runtime import CONTAINER, Runtime
-from tuner.deploy.kubernetes.symptoms import STOP, Symptom, of_creation
-from tuner.deploy.kubernetes.wanted import Manifest, Wanted
+from tuner.deploy.kubernetes.symptoms import STOP, Symptom, of_creation, of_service_event
+from tuner.deploy.kubernetes.wanted import Manifest
 from tuner.errors import FailureClass, UserError
 
 
@@ -54,9 +55,17 @@ class OmeKind:
         )
         return [found]
 
-    def silence(self, cluster: Cluster, wanted: Wanted, symptom: Symptom) -> Symptom:
-        """OME 0.1.5 says nothing of a model that is not there."""
-        name = wanted.model.name
+    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
+        """OME 0.1.5 says nothing of a missing model; an event on other things may have been missed."""
+        try:
+            service = cluster.get(INFERENCE_SERVICE, plan.identity.name) or {"metadata": {"uid": ""}}
+            about = f"involvedObject.uid={service['metadata']['uid']}"
+            for event in cluster.list(EVENT, fields=about)["items"]:
+                if found := of_service_event(str(event.get("reason")), str(event.get("message"))):
+                    return found
+        except ApiRefused:
+            pass  # it may not be asked for
+        name = plan.wanted.model.name
         try:
             there = cluster.get(CLUSTER_BASE_MODEL, name) or cluster.get(BASE_MODEL, name)
         except ApiRefused:

@@ -11,7 +11,7 @@ from tuner.deploy.kubernetes.kind import Plan
 from tuner.deploy.kubernetes.manifests import ENGINE_CONTAINER, deployment
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, SERVICE, Resource
 from tuner.deploy.kubernetes.symptoms import Symptom, of_creation
-from tuner.deploy.kubernetes.wanted import Manifest, Wanted
+from tuner.deploy.kubernetes.wanted import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PlainKind:
         """The Deployment and the Service."""
         return deployment(plan.wanted, plan.trial, identity=plan.identity, avoid_nodes=plan.avoid)
 
-    def silence(self, cluster: Cluster, wanted: Wanted, symptom: Symptom) -> Symptom:
+    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
         """There is nobody who could be silent."""
         return symptom
 
