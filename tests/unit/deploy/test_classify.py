@@ -10,6 +10,7 @@ import pytest
 
 from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course, Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.evidence import NOBODY_SECONDS, SILENCE_SECONDS
+from tuner.deploy.kubernetes.symptoms import Symptom
 from tuner.deploy.kubernetes.watching import Arrived, Seen
 from tuner.errors import BackendBroken, ConfigurationRefused, DeployInterrupted, FailureClass
 
@@ -331,6 +332,19 @@ def test_silence_is_a_refused_spec_where_ome_has_touched_the_object_and_no_ome_w
     found = verdict(untouched, after=NOBODY_SECONDS)
     assert isinstance(found, STOP)
     assert "running OME controller" in found.failure.message
+
+
+def test_what_is_behind_silence_is_asked_for_early_and_once_more_before_it_is_believed():
+    silent = seen(isvc=service(), deployments=())
+    answers = [None, Symptom(K.UNKNOWN_MODEL, STOP, "there is no model")]
+    looked = course(behind_silence=lambda: answers.pop(0))
+    for now in (0, 2, 4, 10):
+        assert isinstance(looked.look(silent, now=now), Waiting)
+    assert len(answers) == 1
+    assert looked.look(silent, now=SILENCE_SECONDS).failure.kind is K.UNKNOWN_MODEL
+    early = course(behind_silence=lambda: Symptom(K.UNKNOWN_MODEL, STOP, "there is no model"))
+    early.look(silent, now=0)
+    assert early.look(silent, now=4).failure.kind is K.UNKNOWN_MODEL
 
 
 def test_each_phase_has_a_deadline_of_its_own():

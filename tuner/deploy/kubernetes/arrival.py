@@ -23,7 +23,6 @@ from tuner.deploy.kubernetes.watching import DEPLOYMENTS, EVENTS, PODS, SERVICE,
 from tuner.errors import (
     BackendBroken,
     Cancelled,
-    ConfigurationRefused,
     DeployError,
     Failure,
     FailureClass,
@@ -128,6 +127,7 @@ class Arrival:
                 self._cluster, pod, container=container, previous=previous
             ),
             room=self._no_room_for,
+            behind_silence=self._behind_silence,
         )
         seen = watching.seen
         while True:
@@ -135,7 +135,7 @@ class Arrival:
             self._check_mounts(seen)
             outcome = course.look(seen, now=self._now(), answer=self._prober.answer if self._prober else "")
             if isinstance(outcome, DeployError):
-                raise self._explained(outcome)
+                raise outcome
             if isinstance(outcome, Ready) and (arrived := self._served(outcome.pod, course)):
                 return arrived
             if isinstance(outcome, Waiting):
@@ -271,15 +271,11 @@ class Arrival:
         except (ApiRefused, Unreachable):
             return ""  # nobody knows
 
-    def _explained(self, error: DeployError) -> DeployError:
-        failure = error.failure
-        if failure.kind is FailureClass.SPEC_REFUSED and isinstance(error, ConfigurationRefused):
-            symptom = Symptom(failure.kind, type(error), failure.message)
-            try:
-                return self._kind.silence(self._cluster, self._plan, symptom).raised()
-            except Unreachable:
-                return error
-        return error
+    def _behind_silence(self) -> Symptom | None:
+        try:
+            return self._kind.behind_silence(self._cluster, self._plan)
+        except (ApiRefused, Unreachable):
+            return None  # nobody knows
 
     def _check_away(self, seen: Seen) -> None:
         if seen.away_since is not None and self._now() - seen.away_since > AWAY_SECONDS:

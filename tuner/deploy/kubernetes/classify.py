@@ -44,6 +44,7 @@ from tuner.errors import (
 Room = Callable[[Json], str]  # pod -> why no node could ever take it; "" where one could, or nobody knows
 
 AWAY_SECONDS = 60.0
+ASK_SECONDS = 3.0  # of silence, after which it is looked whether there is the model
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 
 
@@ -94,6 +95,7 @@ class Course:
         created: monotonic seconds at which it was asked for.
         log: of a container; called only where it is needed.
         room: called once for a pod that finds none.
+        behind_silence: what may be found out where OME says nothing; called once or twice.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Course:
         created: float,
         log: Log,
         room: Room = lambda pod: "",
+        behind_silence: Callable[[], Symptom | None] = lambda: None,
     ) -> None:
         self._service = service
         self._container = container
@@ -116,6 +119,8 @@ class Course:
         self._pod_uid = ""
         self._since = created  # when this pod, or its lack, began
         self._times = _Times()
+        self._behind_silence = behind_silence
+        self._asked = False
         self._touched: float | None = None
         self._suspected: tuple[str, float] | None = None
 
@@ -178,14 +183,20 @@ class Course:
             if found := refused_by_ome(seen):
                 return found
             if seen.listed and not answered(seen):
-                if touched(seen):
-                    self._touched = _first(self._touched, now)
-                silent = None if self._touched is None else now - self._touched
-                found = silence(untouched_seconds=now - self._created, silent_seconds=silent)
-                return found or Waiting("waiting for OME")
+                return self._unanswered(seen, now)
         if not seen.listed and now - self._created < self._deadlines.schedule_seconds:
             return Waiting("waiting for the API server")
         return self._unscheduled("waiting for its pod to be made", now)
+
+    def _unanswered(self, seen: Seen, now: float) -> Waiting | Symptom:
+        if touched(seen):
+            self._touched = _first(self._touched, now)
+        silent = None if self._touched is None else now - self._touched
+        found = silence(untouched_seconds=now - self._created, silent_seconds=silent)
+        if silent is not None and (found or (silent > ASK_SECONDS and not self._asked)):
+            self._asked = True
+            found = self._behind_silence() or found
+        return found or Waiting("waiting for OME")
 
     def _with_pod(
         self, pod: Json, seen: Seen, now: float, answer: str

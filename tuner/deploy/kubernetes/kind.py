@@ -65,8 +65,12 @@ class Kind(Protocol):
         """
         ...
 
-    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
-        """What is behind it when nothing was made, and nothing said."""
+    def behind_silence(self, cluster: Cluster, plan: Plan) -> Symptom | None:
+        """What may be found out where nothing was made, and nothing said; None for nothing.
+
+        Raises:
+            ApiRefused, Unreachable: it may not, or cannot, be asked.
+        """
         ...
 
     def refused(self, error: ApiRefused) -> Symptom:

@@ -55,23 +55,16 @@ class OmeKind:
         )
         return [found]
 
-    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
+    def behind_silence(self, cluster: Cluster, plan: Plan) -> Symptom | None:
         """OME 0.1.5 says nothing of a missing model; an event on other things may have been missed."""
-        try:
-            service = cluster.get(INFERENCE_SERVICE, plan.identity.name) or {"metadata": {"uid": ""}}
+        if service := cluster.get(INFERENCE_SERVICE, plan.identity.name):
             about = f"involvedObject.uid={service['metadata']['uid']}"
             for event in cluster.list(EVENT, fields=about)["items"]:
                 if found := of_service_event(str(event.get("reason")), str(event.get("message"))):
                     return found
-        except ApiRefused:
-            pass  # it may not be asked for
         name = plan.wanted.model.name
-        try:
-            there = cluster.get(CLUSTER_BASE_MODEL, name) or cluster.get(BASE_MODEL, name)
-        except ApiRefused:
-            return symptom  # it may not be asked for
-        if there:
-            return symptom
+        if cluster.get(CLUSTER_BASE_MODEL, name) or cluster.get(BASE_MODEL, name):
+            return None
         right = "would be right: model.name of one that `kubectl get clusterbasemodels` lists"
         text = f"there is no ClusterBaseModel or BaseModel {name}; {right}"
         return Symptom(FailureClass.UNKNOWN_MODEL, STOP, text)

@@ -26,9 +26,9 @@ class PlainKind:
         """The Deployment and the Service."""
         return deployment(plan.wanted, plan.trial, identity=plan.identity, avoid_nodes=plan.avoid)
 
-    def silence(self, cluster: Cluster, plan: Plan, symptom: Symptom) -> Symptom:
+    def behind_silence(self, cluster: Cluster, plan: Plan) -> Symptom | None:
         """There is nobody who could be silent."""
-        return symptom
+        return None
 
     def refused(self, error: ApiRefused) -> Symptom:
         """As the API server says."""
