@@ -124,11 +124,11 @@ def test_with_nothing_that_mounts_the_guard_refuses_the_pod_and_the_run_ends_wit
         started = place.start(place.experiment(**ONE_TRIAL, storage={"mount": "external"}))
         until(lambda: _refused(place), seconds=90, what="the first trial's pod is refused")
         refused = time.monotonic()
-        until(lambda: "guard" in started.err or "guard" in started.out, seconds=5, what="the run says so")
+        until(lambda: "the pod was refused" in started.out + started.err, seconds=5, what="the run says so")
         assert time.monotonic() - refused < 5
         ended = started.wait(60)
         assert ended.code == 1
-        assert "ome-pvc-guard" in ended.err and len(ended.error_lines) == 1
+        assert "ome-pvc-mount" in ended.err and len(ended.error_lines) == 1
         assert place.labelled() == []
 
 
