@@ -95,7 +95,7 @@ def seeds_place(mount_admission, ome, admin_api, apply, remove, engine_parts, mo
         task["model"]["namespace"],
         models=models,
         subpath=task["storage"]["pvc_subpath"],
-        rights=HERE.parents[1] / "cluster" / "rbac.yaml",
+        rights=[HERE.parents[1] / "cluster" / name for name in ("rbac.yaml", "rbac-optional.yaml")],
         folder=tmp_path,
         mount="policy",
     ) as namespace:
