@@ -163,12 +163,12 @@ def benches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     api, apply, remove = given["admin_api"], given["apply"], given["remove"]
     with ExitStack() as stack:
 
-        def made(kind: str, *, mount: str | None = "policy") -> Bench:
+        def made(kind: str, *, mount: str | None = "policy", reader: bool = True) -> Bench:
             if kind == "ome":
                 request.getfixturevalue("ome")
                 _module("admission_parts").install_policies(api, apply)
             namespace = stack.enter_context(
-                given["new_namespace"]("backend", mount=mount if kind == "ome" else None, reader=True)
+                given["new_namespace"]("backend", mount=mount if kind == "ome" else None, reader=reader)
             )
             return stack.enter_context(
                 bench(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course, Deadlines, Ready, Waiting
+from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course
 from tuner.deploy.kubernetes.evidence import NOBODY_SECONDS, SILENCE_SECONDS
+from tuner.deploy.kubernetes.outcomes import Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.symptoms import Symptom
 from tuner.deploy.kubernetes.watching import Arrived, Seen
 from tuner.errors import BackendBroken, ConfigurationRefused, DeployInterrupted, FailureClass
@@ -332,6 +333,13 @@ def test_silence_is_a_refused_spec_where_ome_has_touched_the_object_and_no_ome_w
     found = verdict(untouched, after=NOBODY_SECONDS)
     assert isinstance(found, STOP)
     assert "running OME controller" in found.failure.message
+
+
+def test_a_deployment_that_somebody_deletes_on_its_way_up_is_tried_again():
+    looked = course()
+    assert isinstance(looked.look(seen(pod(state=RUNNING)), now=1), Waiting)
+    found = looked.look(Seen(listed=True), now=2)
+    assert (type(found), found.failure.kind) == (RETRY, K.NODE_FAULT)
 
 
 def test_what_is_behind_silence_is_asked_for_early_and_once_more_before_it_is_believed():

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.capacity import too_large
-from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course, Deadlines, Ready, Waiting
+from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.endpoint import described, endpoint_of
 from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
 from tuner.deploy.kubernetes.live_mount import wrong_mount
 from tuner.deploy.kubernetes.logs import log_of
+from tuner.deploy.kubernetes.outcomes import Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.prober import Prober
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, EVENT, NODE, POD, of_manifest
 from tuner.deploy.kubernetes.symptoms import Symptom

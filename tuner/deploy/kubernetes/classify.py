@@ -15,14 +15,17 @@ from tuner.deploy.kubernetes.evidence import (
     answered,
     events_on,
     how_it_ended,
+    is_there,
     lost,
     refused_by_ome,
     silence,
     touched,
 )
+from tuner.deploy.kubernetes.outcomes import Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.pod_view import Json
 from tuner.deploy.kubernetes.symptoms import (
     CONDEMN,
+    RETRY,
     Symptom,
     of_admission,
     of_event,
@@ -46,35 +49,6 @@ Room = Callable[[Json], str]  # pod -> why no node could ever take it; "" where 
 AWAY_SECONDS = 60.0
 ASK_SECONDS = 3.0  # of silence, after which it is looked whether there is the model
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long each phase may take.
-
-    Attributes:
-        schedule_seconds: from creation to a node.
-        image_seconds: from there to a started container: image, volumes.
-        ready_seconds: from there to a served request.
-    """
-
-    schedule_seconds: float
-    image_seconds: float
-    ready_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """It is on its way; `what` is a line for a person."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A pod is Ready: now a request has to be served."""
-
-    pod: Json
 
 
 @dataclass(slots=True)
@@ -120,7 +94,7 @@ class Course:
         self._since = created  # when this pod, or its lack, began
         self._times = _Times()
         self._behind_silence = behind_silence
-        self._asked = False
+        self._asked = self._was_there = False
         self._touched: float | None = None
         self._suspected: tuple[str, float] | None = None
 
@@ -162,6 +136,10 @@ class Course:
     def _found(self, seen: Seen, now: float, answer: str) -> Waiting | Ready | DeployError | Symptom:
         if gone := next((s for pod in seen.pods if (s := lost(pod))), None):
             return gone
+        there = is_there(seen, service=self._service)
+        if self._was_there and not there:
+            return Symptom(FailureClass.NODE_FAULT, RETRY, "it was deleted by somebody else")
+        self._was_there = there
         pods = [pod for pod in seen.pods if not view.ending(pod)]
         pod = pods[-1] if pods else None
         if (view.uid(pod) if pod else "") != self._pod_uid:  # a pod that took another's place starts afresh

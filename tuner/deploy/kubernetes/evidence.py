@@ -65,6 +65,12 @@ def answered(seen: Seen) -> bool:
     return bool(status.get("conditions") or seen.deployments or seen.pods)
 
 
+def is_there(seen: Seen, *, service: bool) -> bool:
+    """Whether what was created for the deployment stands, and is not being deleted."""
+    made = (seen.service,) if service else seen.deployments
+    return any(found is not None and not view.ending(found) for found in made)
+
+
 def touched(seen: Seen) -> bool:
     """Whether the controller has had the InferenceService in its hands: it writes a finalizer first."""
     return bool(seen.service and seen.service["metadata"].get("finalizers"))
