@@ -103,21 +103,36 @@ class Target:
 
     async def run_round(self, number: int, on_progress: OnProgress | None) -> tuple[PointResult, ...]:
         """One pass over all points."""
-        results = []
-        for point in self._workload.points:
-            tell = _named(on_progress, point.name, number)
-            meter = HostMeter(serving_pid(self._endpoint.serving))
-            await _open_all(self._take(point.concurrency or _FIRST_OPEN_LOOP_CONNECTIONS))
-            passed = await pass_over(
-                self._traffic(point, number),
-                window_seconds=self._workload.round_seconds,
-                meter=meter,
-                clock=self._clock,
-                on_progress=tell,
-            )
-            at_rest = await self._idle.wait()
-            results.append(self._result(point, passed, at_rest=at_rest))
-        return tuple(results)
+        return tuple([await self.run_point(p, number, on_progress) for p in self._workload.points])
+
+    async def run_point(
+        self,
+        point: LoadPoint,
+        number: int | str,
+        on_progress: OnProgress | None = None,
+        *,
+        window_seconds: float | None = None,
+    ) -> PointResult:
+        """One ramp, window and drain under `point`, and the wait for rest after it.
+
+        Args:
+            point: one of the workload's points, or one made of it (`model_copy`) with another rate or
+                concurrency; by its name it has the calibration that `prepare` made.
+            number: with the workload's seed and the point's name it seeds lengths and arrivals, and with
+                the salt the prompts. One that was used before sends the same prompts again.
+            window_seconds: the window's length; None for the workload's round_seconds.
+        """
+        meter = HostMeter(serving_pid(self._endpoint.serving))
+        await _open_all(self._take(point.concurrency or _FIRST_OPEN_LOOP_CONNECTIONS))
+        passed = await pass_over(
+            self._traffic(point, number),
+            window_seconds=self._workload.round_seconds if window_seconds is None else window_seconds,
+            meter=meter,
+            clock=self._clock,
+            on_progress=_named(on_progress, point.name, number),
+        )
+        at_rest = await self._idle.wait()
+        return self._result(point, passed, at_rest=at_rest)
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -153,7 +168,7 @@ class Target:
             trust=trust,
         )
 
-    def _traffic(self, point: LoadPoint, number: int) -> Traffic:
+    def _traffic(self, point: LoadPoint, number: int | str) -> Traffic:
         seed = f"{self._workload.seed} {point.name} {number}"
         maker = RequestMaker(
             origin=self._origin,
@@ -273,7 +288,7 @@ async def _open_all(connections: list[Connection]) -> None:
         await asyncio.gather(*(c.open() for c in batch), return_exceptions=True)
 
 
-def _named(on_progress: OnProgress | None, point: str, number: int) -> OnProgress | None:
+def _named(on_progress: OnProgress | None, point: str, number: int | str) -> OnProgress | None:
     if on_progress is None:
         return None
     return lambda so_far: on_progress({"point": point, "round": number, **so_far})
