@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _LONGEST_HEAD = 65_536
 _LONGEST_SIZE_LINE = 1_024
+_MOST_DIGITS = 15  # of a length: more is no length, and int() refuses thousands of them
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -23,6 +24,7 @@ class ResponseReader:
     __slots__ = (
         "_chunked",
         "_in_trailers",
+        "_interim",
         "_left",
         "_pending",
         "_until_close",
@@ -38,13 +40,14 @@ class ResponseReader:
         self._chunked = False
         self._until_close = False
         self._in_trailers = False
+        self._interim = False
         self._left = 0  # bytes still to come: of the body, or of the open chunk and its line break
         self._pending = b""
 
     @property
     def started(self) -> bool:
         """Whether anything at all has arrived."""
-        return bool(self.status or self._pending)
+        return bool(self.status or self._pending or self._interim)
 
     def feed(self, read: bytes) -> bytes:
         """Take one read; return the body bytes in it, chunk framing removed.
@@ -53,18 +56,9 @@ class ResponseReader:
             MalformedResponse: it cannot be a response.
         """
         if self.status == 0:
-            head_and_rest = self._pending + read
-            end = head_and_rest.find(b"\r\n\r\n")
-            if end < 0:
-                if len(head_and_rest) > _LONGEST_HEAD or not _may_start(head_and_rest):
-                    raise MalformedResponse(f"no HTTP response: {head_and_rest[:60]!r}")
-                self._pending = head_and_rest
+            read = self._heads(self._pending + read)
+            if self.status == 0:
                 return b""
-            self._pending = b""
-            self._head(head_and_rest[:end])
-            read = head_and_rest[end + 4 :]
-            if self.status == 0:  # an interim response
-                return self.feed(read) if read else b""
         if self.complete:
             self.reusable = self.reusable and not read
             return b""
@@ -88,6 +82,21 @@ class ResponseReader:
         if surplus:
             self.reusable = False  # it says more than it was asked
 
+    def _heads(self, read: bytes) -> bytes:
+        """Take heads until one is not interim; return what follows it, or keep what has no end yet."""
+        at = 0
+        while (end := read.find(b"\r\n\r\n", at)) >= 0:
+            self._head(read[at:end])
+            at = end + 4
+            if self.status:
+                self._pending = b""
+                return read[at:]
+            self._interim = True
+        self._pending = read[at:]
+        if len(self._pending) > _LONGEST_HEAD or not _may_start(self._pending):
+            raise MalformedResponse(f"no HTTP response: {self._pending[:60]!r}")
+        return b""
+
     def _head(self, head: bytes) -> None:
         status_line, *lines = head.split(b"\r\n")
         version, _, rest = status_line.partition(b" ")
@@ -97,6 +106,8 @@ class ResponseReader:
         status = int(code)
         if 100 <= status < 200:
             return
+        if not 200 <= status < 1000:
+            raise MalformedResponse(f"no HTTP status: {status_line[:60]!r}")
         fields: dict[bytes, bytes] = {}
         for line in lines:
             name, _, value = line.partition(b":")
@@ -110,7 +121,7 @@ class ResponseReader:
             self._chunked = True
         elif b"content-length" in fields:
             length = fields[b"content-length"]
-            if not length.isdigit():
+            if not length.isdigit() or len(length) > _MOST_DIGITS:
                 raise MalformedResponse(f"Content-Length: {length[:40]!r} is no length")
             self._left = int(length)
             self.complete = self._left == 0
@@ -157,6 +168,8 @@ class ResponseReader:
                 raise MalformedResponse(f"a chunk is longer than its size says: {line_break!r}")
             self._left = 0
             return stop
+        if len(read) > content_stop and read[-1:] != b"\r":
+            raise MalformedResponse(f"a chunk is longer than its size says: {read[-1:]!r}")
         self._left = stop - len(read)
         return len(read)
 
@@ -180,6 +193,6 @@ def _may_start(head: bytes) -> bool:
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
-    if not digits or not _HEX.issuperset(digits):
+    if not digits or len(digits) > _MOST_DIGITS or not _HEX.issuperset(digits):
         raise MalformedResponse(f"{line[:40]!r} is no chunk size")
     return int(digits, 16)

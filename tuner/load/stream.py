@@ -13,10 +13,10 @@ from array import array
 _OUTPUT = re.compile(
     rb'"(?:text|content|reasoning_content|reasoning)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*[^\]\s]'
 )
-_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
-_COMPLETION_TOKENS = re.compile(rb'"completion_tokens"\s*:\s*(\d+)')
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,15})(?!\d)')
+_COMPLETION_TOKENS = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,15})(?!\d)')
 _ERROR = re.compile(rb'"error"\s*:\s*[{"]')
-_LONGEST_LINE = 16 * 1024 * 1024
+_LONGEST_EVENT = 16 * 1024 * 1024
 
 
 class MalformedStream(Exception):
@@ -40,6 +40,7 @@ class EventScanner:
     __slots__ = (
         "_arrived",
         "_event",
+        "_held",
         "_tail",
         "completion_tokens",
         "done",
@@ -56,8 +57,10 @@ class EventScanner:
         self.completion_tokens: int | None = None
         self.done = False
         self.error: str | None = None
-        self._tail = b""  # a line that has not ended yet
-        self._event = b""  # the data of an event that has not ended yet
+        # Pieces, joined once: a server that sends no end must not make each read cost more than the last.
+        self._tail: list[bytes] = []  # a line that has not ended yet
+        self._event: list[bytes] = []  # the data lines of an event that has not ended yet
+        self._held = 0  # bytes in both
         self._arrived = 0.0  # when its last data line had arrived
 
     def feed(self, body: bytes, now: float) -> None:
@@ -76,26 +79,36 @@ class EventScanner:
         ):
             self._scan(body, now)
             return
-        if len(self._tail) > _LONGEST_LINE:
-            raise MalformedStream("a line of an event stream has no end")
-        lines = (self._tail + body).split(b"\n") if self._tail else body.split(b"\n")
-        self._tail = lines.pop()
+        if self._held > _LONGEST_EVENT:
+            raise MalformedStream("an event of the stream has no end")
+        self._held += len(body)
+        first, *lines = body.split(b"\n")
+        if not lines:
+            self._tail.append(first)
+            return
+        if self._tail:
+            first, self._tail = b"".join([*self._tail, first]), []
+        last = lines.pop()
+        self._line(first.removesuffix(b"\r"), now)
         for line in lines:
             self._line(line.removesuffix(b"\r"), now)
+        if last:
+            self._tail = [last]
 
     def closed(self, now: float) -> None:
         """The body has ended: an event that lacks only its blank line counts."""
-        tail, self._tail = self._tail, b""
+        tail, self._tail = b"".join(self._tail), []
         if tail:
             self._line(tail.removesuffix(b"\r"), now)
         self._line(b"", now)
 
     def _line(self, line: bytes, now: float) -> None:
         if line.startswith(b"data:"):
-            self._event = self._event + b"\n" + line[5:] if self._event else line[5:].strip() or b" "
+            self._event.append(line[5:])
             self._arrived = now
         elif not line:
-            event, self._event = self._event.strip(), b""
+            self._held = 0
+            event, self._event = b"\n".join(self._event).strip(), []
             if event == b"[DONE]":
                 self.done = True
             elif event:
