@@ -14,9 +14,10 @@ import pytest
 
 from tuner.deploy.kubernetes import run_lease
 from tuner.deploy.kubernetes.cleaning import clean
+from tuner.deploy.kubernetes.driver import pid_space, this_driver
 from tuner.deploy.kubernetes.presence import Presence
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, INFERENCE_SERVICE
-from tuner.deploy.kubernetes.run_lease import Held, RunLease, leases, ray_cluster_owner, this_driver
+from tuner.deploy.kubernetes.run_lease import Held, RunLease, leases, ray_cluster_owner
 from tuner.deploy.kubernetes.warm_nodes import first_on_node
 from tuner.errors import LeaseHeld
 
@@ -62,7 +63,7 @@ def test_a_driver_is_told_from_every_other_and_fits_a_label():
     mine = this_driver()
     assert mine == this_driver()
     assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", mine)
-    code = "from tuner.deploy.kubernetes.run_lease import this_driver as t; print(t())"
+    code = "from tuner.deploy.kubernetes.driver import this_driver as t; print(t())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() != mine
 
@@ -70,7 +71,7 @@ def test_a_driver_is_told_from_every_other_and_fits_a_label():
 def test_a_lease_stands_while_the_run_works_and_goes_with_it(cluster):
     with RunLease(cluster, "mine", driver="me", say=print, now=lambda: NOW) as one:
         found = leases(cluster)["mine"]
-        assert found == Held("mine", "me", NOW, 60.0)
+        assert found == Held("mine", "me", NOW, 60.0, pid_space())
         assert found.alive(now=NOW + 60)
         assert not found.alive(now=NOW + 200)
         uid = cluster.objects["leases", "autotuner-mine"]["metadata"]["uid"]
@@ -218,3 +219,34 @@ def test_the_client_is_pickled_by_its_address(tmp_path, monkeypatch):
     cluster = Cluster("trials", access=Access("/x/kubeconfig", "prod", "default"))
     again = pickle.loads(pickle.dumps(cluster))
     assert (again.namespace, again.access) == (cluster.namespace, cluster.access)
+
+
+def killed():
+    """The driver that another process was, which has ended."""
+    code = "from tuner.deploy.kubernetes.driver import this_driver as t; print(t())"
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_a_driver_that_was_killed_on_this_machine_is_dead_at_once():
+    fresh = {"renewed": NOW, "duration_seconds": 60}
+    assert not Held("r", killed(), **fresh, pid_space=pid_space()).alive(now=NOW)
+    assert Held("r", this_driver(), **fresh, pid_space=pid_space()).alive(now=NOW)
+
+
+def test_a_driver_whose_processes_cannot_be_seen_from_here_lives_until_its_lease_expires():
+    elsewhere = Held("r", killed(), NOW, 60, pid_space="another machine's")
+    assert elsewhere.alive(now=NOW)
+    assert not elsewhere.alive(now=NOW + 3600)
+
+
+def test_a_pid_that_another_process_has_now_is_not_the_driver():
+    reused = re.sub(r"\d+$", "123456789", this_driver())
+    assert not Held("r", reused, NOW, 60, pid_space=pid_space()).alive(now=NOW)
+
+
+def test_the_lease_says_where_its_holders_pid_means_something(cluster):
+    _, context, _ = held(cluster)
+    with context:
+        assert leases(cluster)["mine"].pid_space == pid_space() != ""

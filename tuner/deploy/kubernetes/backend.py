@@ -14,6 +14,7 @@ from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.arrival import Arrival
 from tuner.deploy.kubernetes.capacity import free, room_wanted
 from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.driver import this_driver
 from tuner.deploy.kubernetes.endpoint import answers
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate
@@ -25,7 +26,6 @@ from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
 from tuner.deploy.kubernetes.preflight import prepared_mount
 from tuner.deploy.kubernetes.presence import Presence
 from tuner.deploy.kubernetes.resources import NODE, POD
-from tuner.deploy.kubernetes.run_lease import this_driver
 from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN, TASK, Identity, Mount, Wanted
 from tuner.deploy.kubernetes.warm_nodes import first_on_node
 from tuner.errors import (

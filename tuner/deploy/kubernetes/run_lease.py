@@ -6,9 +6,6 @@ collects what it owns once it is deleted; the next driver may sweep what carries
 
 from __future__ import annotations
 
-import os
-import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,10 +15,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.client import Cluster
+from tuner.deploy.kubernetes.driver import has_ended, pid_space
 from tuner.deploy.kubernetes.objects import unix_time
 from tuner.deploy.kubernetes.resources import LEASE, RAY_CLUSTER
 from tuner.deploy.kubernetes.wanted import DRIVER, RUN
@@ -32,20 +28,12 @@ Json = dict[str, Any]
 DURATION_SECONDS = 60
 RENEW_SECONDS = 10.0
 SKEW_SECONDS = 30.0  # between the clocks of two machines
-_LONGEST_LABEL = 63
+_PID_SPACE = "autotuner.io/pid-space"  # annotation: where the holder's pid means something
 
 
 def lease_name(run: str) -> str:
     """The Lease of a run."""
     return f"autotuner-{run}"
-
-
-def this_driver() -> str:
-    """This process, told from every other on any machine; fit for a label."""
-    started = f"{psutil.Process().create_time() * 100:.0f}"[-9:]
-    tail = f"-{os.getpid()}-{started}"
-    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname()).strip("-") or "host"
-    return host[: _LONGEST_LABEL - len(tail)].rstrip("-") + tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +43,19 @@ class Held:
     Attributes:
         holder: the driver.
         renewed: Unix time, by the holder's clock.
+        pid_space: of the holder.
     """
 
     run: str
     holder: str
     renewed: float
     duration_seconds: float
+    pid_space: str = ""
 
     def alive(self, *, now: float) -> bool:
-        """Whether its driver may be working, at Unix time `now`."""
-        return now < self.renewed + self.duration_seconds + SKEW_SECONDS
+        """Whether its driver may be working, at Unix time `now`; one that was killed here is seen at once."""
+        fresh = now < self.renewed + self.duration_seconds + SKEW_SECONDS
+        return fresh and not has_ended(self.holder, space=self.pid_space)
 
     @classmethod
     def of(cls, lease: Json) -> Held:
@@ -75,6 +66,7 @@ class Held:
             holder=str(spec.get("holderIdentity") or ""),
             renewed=unix_time(spec["renewTime"]) if spec.get("renewTime") else 0.0,
             duration_seconds=float(spec.get("leaseDurationSeconds") or DURATION_SECONDS),
+            pid_space=(lease["metadata"].get("annotations") or {}).get(_PID_SPACE, ""),
         )
 
 
@@ -157,7 +149,11 @@ class RunLease:
         wanted = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,
-            "metadata": {"name": lease_name(self._run), "labels": {RUN: self._run, DRIVER: self._driver}},
+            "metadata": {
+                "name": lease_name(self._run),
+                "labels": {RUN: self._run, DRIVER: self._driver},
+                "annotations": {_PID_SPACE: pid_space()},
+            },
             "spec": {
                 "holderIdentity": self._driver,
                 "leaseDurationSeconds": DURATION_SECONDS,
@@ -170,9 +166,10 @@ class RunLease:
             try:
                 if found is None:
                     return self._cluster.create(LEASE, wanted)
-                changed = {**found, "spec": wanted["spec"]}
-                changed["metadata"] = {**found["metadata"], "labels": wanted["metadata"]["labels"]}  # type: ignore[index]
-                return self._cluster.replace(LEASE, changed)
+                metadata = {**found["metadata"], **wanted["metadata"]}  # type: ignore[dict-item]
+                metadata["annotations"] |= found["metadata"].get("annotations") or {}
+                metadata["annotations"][_PID_SPACE] = pid_space()
+                return self._cluster.replace(LEASE, {**found, "spec": wanted["spec"], "metadata": metadata})
             except ApiRefused as refused:
                 if refused.status != 409:  # somebody was quicker
                     raise
