@@ -138,6 +138,14 @@ def test_a_refusal_is_one_line_with_the_servers_words_and_what_would_be_right(cl
     assert not raised.value.passing
 
 
+def test_a_request_without_credentials_is_advised_to_have_some_not_a_role(cluster):
+    said = 'pods is forbidden: User "system:anonymous" cannot list resource "pods"'
+    Server.answers = {PODS: (403, {"message": said, "reason": "Forbidden"})}
+    with pytest.raises(ApiRefused, match=r"would be right: credentials that the cluster knows$") as raised:
+        cluster.list(POD)
+    assert raised.value.of_nobody
+
+
 def test_a_server_that_is_down_is_told_from_one_that_refuses(tmp_path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -156,11 +164,20 @@ def test_without_a_kubeconfig_and_outside_a_pod_it_says_what_would_be_right(tmp_
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(UserError, match="would be right: KUBECONFIG=FILE"):
         Access.found()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"apiVersion: v1\nkind: Config\n", b"clusters: [", b"[1, 2]", b"a word", b"", b"\xff\xfe\x00"],
+    ids=["no context", "no YAML", "a list", "a word", "empty", "no text"],
+)
+def test_a_kubeconfig_of_another_shape_is_one_line_with_its_path(tmp_path, monkeypatch, content):
     broken = tmp_path / "broken"
-    broken.write_text("apiVersion: v1\nkind: Config\n")
+    broken.write_bytes(content)
     monkeypatch.setenv("KUBECONFIG", str(broken))
-    with pytest.raises(UserError, match="broken"):
+    with pytest.raises(UserError, match=r"broken: .*would be right: ") as raised:
         Access.found()
+    assert "\n" not in str(raised.value)
 
 
 def streaming(*lines, hold=None):

@@ -10,6 +10,7 @@ _ADVICE = {
     401: "would be right: credentials that the cluster knows",
     403: "would be right: a Role that allows it (cluster/rbac.yaml)",
 }
+_ANONYMOUS = 'User "system:anonymous"'  # what a request without credentials is asked as
 
 
 class Unreachable(WorldError):
@@ -47,6 +48,11 @@ class ApiRefused(WorldError):
         return "denied the request" in self.said or "denied request" in self.said or self.of_webhook
 
     @property
+    def of_nobody(self) -> bool:
+        """Whether the request carried no credentials, as where a kubeconfig's exec plugin fails."""
+        return self.status == 401 or (self.status == 403 and _ANONYMOUS in self.said)
+
+    @property
     def of_webhook(self) -> bool:
         """Whether a webhook did not answer."""
         return "failed calling webhook" in self.said
@@ -65,6 +71,7 @@ def refusal(method: str, path: str, status: int, body: bytes) -> ApiRefused:
     except (ValueError, AttributeError):
         said, reason = body.decode("utf-8", "replace"), ""
     said = " ".join(said.split()) or f"HTTP {status}"
-    advice = f"; {_ADVICE[status]}" if status in _ADVICE and "denied" not in said else ""
+    advised = 401 if status == 403 and _ANONYMOUS in said else status
+    advice = f"; {_ADVICE[advised]}" if advised in _ADVICE and "denied" not in said else ""
     text = f"{method} {path}: HTTP {status}: {said}{advice}"
     return ApiRefused(text, status=status, reason=reason, said=said)

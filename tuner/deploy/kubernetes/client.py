@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import (
     ConfigException,
@@ -37,6 +38,8 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _DEFAULT_FILE = Path("~/.kube/config")
 _POOL = 64  # every watch holds a connection of its own
 _LONGEST_LOG_BYTES = 64 * 1024
+# What the official library lets through of a file that is no YAML, or YAML of another shape.
+_UNUSABLE = (ConfigException, OSError, ValueError, yaml.YAMLError, TypeError, AttributeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,17 @@ class Access:
             files = os.pathsep.join(parts)
             try:
                 _, active = list_kube_config_contexts(config_file=files)  # type: ignore[no-untyped-call]
-            except (ConfigException, OSError, ValueError) as error:
-                raise UserError(f"kubeconfig {files}: {_one_line(error)}") from error
+            except _UNUSABLE as error:
+                raise UserError(
+                    f"kubeconfig {files}: {_one_line(error)}; would be right: a file that kubectl works with"
+                ) from error
             context = active.get("context", {}) if active else {}
             return cls(files, str(active["name"]) if active else "", context.get("namespace") or "default")
         if os.environ.get(_IN_CLUSTER) and (_SERVICE_ACCOUNT / "token").is_file():
             own = _SERVICE_ACCOUNT / "namespace"
             return cls("", "", own.read_text().strip() if own.is_file() else "default")
         raise UserError(
-            f"no Kubernetes cluster on {socket.gethostname()}: {files} is not there, and this is no pod; "
+            f"no Kubernetes cluster on {socket.gethostname()}: there is no file {files}, and this is no pod; "
             "would be right: KUBECONFIG=FILE"
         )
 
@@ -95,7 +100,7 @@ class Access:
                 )
             else:  # sent to a machine that lacks the driver's file: a pod of the cluster has its own way
                 load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except (ConfigException, OSError, ValueError) as error:
+        except _UNUSABLE as error:
             where = f"kubeconfig {self.kubeconfig}" if self.kubeconfig else "the pod's service account"
             raise UserError(f"{where} on {socket.gethostname()}: {_one_line(error)}") from error
         configuration.retries = urllib3.Retry(total=2, connect=1, read=1, redirect=0, other=0)

@@ -106,7 +106,10 @@ class _Survey:
         try:
             found.extend(check())
         except ApiRefused as refused:
-            found.append(fault(subject, str(refused), "an API server that answers this"))
+            told = from_error(subject, refused)
+            found.append(
+                told if told.remedy else fault(subject, told.text, "an API server that answers this")
+            )
         self.findings.extend(found)
         return all(finding.level is not Level.ERROR for finding in found)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
+from tuner.deploy.kubernetes.api_errors import refusal
 from tuner.deploy.kubernetes.checks.finding import Level
 from tuner.deploy.kubernetes.preflight import findings, prepared_mount
 from tuner.deploy.kubernetes.wanted import Way
@@ -38,6 +40,29 @@ def test_a_server_that_does_not_answer_is_one_error(cluster, wanted, trial, foun
     assert "does not answer: connection refused" in line
     with pytest.raises(WorldError, match="does not answer"):
         prepared_mount(cluster, wanted(), trial=trial, say=pytest.fail)
+
+
+def test_a_client_without_credentials_gets_one_error_rather_than_all_rights_missing(
+    cluster, found, monkeypatch
+):
+    def refuse(*_, **__):
+        said = 'User "system:anonymous" cannot create resource "selfsubjectaccessreviews"'
+        raise refusal("POST", "/x", 403, json.dumps({"message": said}).encode())
+
+    monkeypatch.setattr(cluster, "may", refuse)
+    (line,) = found("error")
+    assert "asked without credentials" in line
+    assert line.count("would be right") == 1
+    assert found("warning") == []
+
+
+def test_what_the_server_refuses_is_told_with_one_remedy(cluster, found, monkeypatch):
+    def refuse(*_, **__):
+        raise refusal("POST", "/x", 403, b'{"message": "forbidden by a policy"}')
+
+    monkeypatch.setattr(cluster, "may", refuse)
+    (line,) = found("error")
+    assert line.count("would be right") == 1
 
 
 def test_a_namespace_that_is_not_there_ends_the_look(cluster, found):

@@ -14,6 +14,7 @@ from tuner.deploy.kubernetes.rights import Right, needed
 ROLE = "kubectl apply -f cluster/rbac.yaml"
 CLUSTER_ROLE = "kubectl apply -f cluster/rbac-optional.yaml"
 _ENOUGH_SECONDS = 5.0
+_CREDENTIALS = "credentials that the cluster knows, in KUBECONFIG"
 
 
 def server(cluster: Cluster) -> Finding:
@@ -23,7 +24,13 @@ def server(cluster: Cluster) -> Finding:
     except ApiRefused as refused:
         if refused.status == 403:
             return warning("API server", f"it answers, and does not tell its version: {refused.said}")
-        return fault("API server", refused.said, "credentials that the cluster knows, in KUBECONFIG")
+        return fault("API server", refused.said, _CREDENTIALS)
+    try:
+        cluster.may("get", NAMESPACE)  # the version is told to everybody
+    except ApiRefused as refused:
+        if refused.of_nobody:
+            text = "it was asked without credentials; a plugin of the kubeconfig that fails gives none"
+            return fault("API server", text, _CREDENTIALS)
     return ok("API server", f"Kubernetes {version}")
 
 
