@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tuner.load.connection import Clock
 from tuner.load.exchange import Exchange
 from tuner.load.host_usage import HostMeter, HostUsage
+from tuner.load.interim import Interim, InterimCount
 from tuner.load.traffic import Traffic
-from tuner.load.window import Window, overlap, tokens_so_far
-from tuner.trial.histogram import Histogram
+from tuner.load.window import Window, overlap
+from tuner.spec.workload import LoadPoint
 
 OnProgress = Callable[[dict[str, Any]], None]
+OnInterim = Callable[[Interim], None]
 
 # Ramp and drain end as soon as they have done their work, and after this share of the window at the latest.
 RAMP_LIMIT_IN_WINDOWS = 1.0
@@ -34,6 +36,8 @@ class Passed:
         lag_ms: delays of the event loop inside the window.
         ramp_seconds, drain_seconds: before the window and after it.
         paused_streams: streams idle after failures, mean over the window.
+        lost: a line for each process that ended before it told its part; () where the load is whole.
+        process_cpu_shares: of one core, of each process that shared the load; () where it was this one.
     """
 
     window: Window
@@ -43,6 +47,48 @@ class Passed:
     ramp_seconds: float = 0.0
     drain_seconds: float = 0.0
     paused_streams: float = 0.0
+    lost: tuple[str, ...] = ()
+    process_cpu_shares: tuple[float, ...] = ()
+
+
+class InStep(Protocol):
+    """How processes that share a load keep in step."""
+
+    async def ramped(self) -> float:
+        """The ramp has done its work here; returns the moment at which the window opens everywhere."""
+        ...
+
+    async def drained(self) -> None:
+        """Nothing of the window is waited for here; returns once that holds everywhere."""
+        ...
+
+
+class Crew(Protocol):
+    """Further processes, for load points that are too much for one."""
+
+    def processes(self, point: LoadPoint) -> int:
+        """How many are to share the load of `point`; 1: the asking one makes all of it."""
+        ...
+
+    async def pass_over(
+        self,
+        point: LoadPoint,
+        number: int | str,
+        *,
+        window_seconds: float,
+        meter: HostMeter,
+        tell: OnInterim | None,
+    ) -> Passed:
+        """As `pass_over` below, shared out."""
+        ...
+
+    async def warm_up(self, point: LoadPoint, seconds: float) -> None:
+        """Load for `seconds`, shared out, and keep nothing."""
+        ...
+
+    def learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
+        """What the load of `point` cost, in cores, each process that made it."""
+        ...
 
 
 def limit_seconds(window_seconds: float, in_windows: float) -> float:
@@ -56,25 +102,33 @@ async def pass_over(
     window_seconds: float,
     meter: HostMeter,
     clock: Clock,
-    on_progress: OnProgress | None = None,
+    on_progress: OnInterim | None = None,
+    in_step: InStep | None = None,
 ) -> Passed:
     """Start `traffic`, ramp up, let the window pass, follow its requests, stop.
 
     The load goes on through the drain: requests of the window are answered under the load that they met.
     Requests still in flight at its end are dropped. Also stops the traffic when it is cancelled.
+
+    Args:
+        in_step: with the other processes that share the load; None where this one makes all of it.
     """
     started = clock()
     try:
         traffic.start()
         await _wait_for(traffic.steady, seconds=limit_seconds(window_seconds, RAMP_LIMIT_IN_WINDOWS))
+        opens = clock() if in_step is None else await in_step.ramped()
+        while (early := opens - clock()) > 0:
+            await asyncio.sleep(early)
         meter.begin()
-        opens = clock()
         traffic.open_window(opens)
         lag_ms = await _window(traffic, opens, opens + window_seconds, clock, on_progress)
         host = meter.end()
         closes = opens + window_seconds
         limit = closes + limit_seconds(window_seconds, DRAIN_LIMIT_IN_WINDOWS)
         await _drain(traffic, closes, limit, clock)
+        if in_step is not None:
+            await in_step.drained()
         ended = clock()
         paused = sum(overlap(p.start, p.end, opens, closes) for p in traffic.pauses)
         return Passed(
@@ -97,10 +151,11 @@ async def _wait_for(event: asyncio.Event, *, seconds: float) -> None:
 
 
 async def _window(
-    traffic: Traffic, opens: float, closes: float, clock: Clock, on_progress: OnProgress | None
+    traffic: Traffic, opens: float, closes: float, clock: Clock, on_progress: OnInterim | None
 ) -> list[float]:
     """Let the window pass, sampling the loop's lag."""
     lag_ms: list[float] = []
+    count = InterimCount(traffic.exchanges, opens=opens, closes=closes)
     told = opens
     while (now := clock()) < closes:
         await asyncio.sleep(min(_TICK_SECONDS, closes - now))
@@ -108,7 +163,7 @@ async def _window(
         lag_ms.append(max(0.0, woke - now - _TICK_SECONDS) * 1e3)
         if on_progress is not None and woke - told >= _PROGRESS_SECONDS:
             told = woke
-            on_progress(_so_far(traffic.exchanges, opens, closes, woke))
+            on_progress(count.at(woke))
     return lag_ms
 
 
@@ -122,19 +177,3 @@ async def _drain(traffic: Traffic, closes: float, limit: float, clock: Clock) ->
 
 def _waits(x: Exchange) -> bool:
     return not x.output_times and x.ended is None
-
-
-def _so_far(exchanges: list[Exchange], opens: float, closes: float, now: float) -> dict[str, Any]:
-    ttft_ms = Histogram(
-        max(0.0, x.output_times[0] - x.began) * 1e3
-        for x in exchanges
-        if x.began is not None and x.output_times and x.output_times[0] >= opens
-    )
-    return {
-        "elapsed_seconds": now - opens,
-        "window_seconds": closes - opens,
-        "output_tokens_per_second": tokens_so_far(exchanges, opens) / (now - opens),
-        "ttft_p50_ms": ttft_ms.quantile(0.5),
-        "requests": sum(x.ended is not None and x.ended >= opens and x.outcome == "ok" for x in exchanges),
-        "failed": sum(x.ended is not None and x.ended >= opens and x.outcome != "ok" for x in exchanges),
-    }

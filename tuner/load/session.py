@@ -12,8 +12,9 @@ from tuner.errors import Cancelled
 from tuner.load.affinity import Pinning
 from tuner.load.connection import Clock
 from tuner.load.payload import Api
+from tuner.load.preparation import probe
 from tuner.load.round import OnProgress
-from tuner.load.target import Target, probe
+from tuner.load.target import Target
 from tuner.spec.workload import Workload
 from tuner.trial.ports import Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
@@ -74,7 +75,7 @@ class HttpLoad:
         self.close()
         note = self._pinning.pin(endpoint.load_cpus)
         target = Target(endpoint, self._workload, self._api, salt=salt, clock=self._clock)
-        target.notes += [note] if note else []
+        target.found.notes += [note] if note else []
         try:
             self._run(target.prepare())
         except BaseException:

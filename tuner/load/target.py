@@ -4,67 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import random
-import resource
+import time
+from collections.abc import Sequence
 
-from tuner.load.calibration import PromptLengths, calibrate
-from tuner.load.connection import Clock, Connection
-from tuner.load.exchange import OK, Exchange
+from tuner.load.connection import Clock
+from tuner.load.connections import Connections, most_connections
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
+from tuner.load.preparation import Prepared, Preparing
 from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
-from tuner.load.round import OnProgress, Passed, pass_over
+from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, pass_over
 from tuner.load.schedule import Lengths, arrival_seconds
-from tuner.load.tokenize import tokenize_path_and_body, tokens_in
-from tuner.load.traffic import ClosedLoop, OpenLoop, Traffic
+from tuner.load.traffic import WHOLE, ClosedLoop, OpenLoop, Share, Traffic
 from tuner.load.trust import Asked, judge
 from tuner.load.window import account
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import PointResult
 
-_PROBE_TOKENS = 4
-_OPEN_AT_ONCE = 64
-_DESCRIPTORS_FOR_OTHERS = 128
 _FIRST_OPEN_LOOP_CONNECTIONS = 8
 WARM_UP_ROUND = 0  # rounds count from 1, so its prompts are its own
 
 
-async def probe(endpoint: Endpoint, api: Api, *, timeout_seconds: float, clock: Clock) -> None:
-    """Have one small completion served; raises LoadError where it is not."""
-    origin, payload = Origin.of(endpoint), Payload(endpoint.model, api)
-    connection = Connection(origin, clock=clock)
-    try:
-        until = clock() + timeout_seconds
-        await _served(
-            connection, origin, payload, "ready", max_tokens=_PROBE_TOKENS, until=until, clock=clock
-        )
-    finally:
-        connection.close()
-
-
 class Target:
-    """An endpoint under the load of one workload.
+    """An endpoint under the load of one workload, or under one process's share of it.
 
     Attributes:
-        fits: load point's name -> how its prompt lengths were calibrated.
-        notes: lines that every round's trust record carries.
+        found: what is known of the endpoint; `prepare` finds it out, or another process did.
+        crew: the processes that share a load that is too much for this one; None for this one alone.
     """
 
-    def __init__(self, endpoint: Endpoint, workload: Workload, api: Api, *, salt: str, clock: Clock) -> None:
-        self.fits: dict[str, PromptLengths] = {}
-        self.notes: list[str] = []
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        workload: Workload,
+        api: Api,
+        *,
+        salt: str,
+        clock: Clock,
+        share: Share = WHOLE,
+    ) -> None:
+        self.found = Prepared(Payload(endpoint.model, api))
+        self.crew: Crew | None = None
+        self._share = share
         self._endpoint = endpoint
         self._workload = workload
         self._salt = salt
         self._clock = clock
         self._origin = Origin.of(endpoint)
-        self._payload = Payload(endpoint.model, api)
         self._text = PromptText()
-        self._prefixes: dict[str, str] = {}
-        self._connections: list[Connection] = []
+        self._connections = Connections(self._origin, clock=clock)
         self._most_in_flight = 0
         self._idle_number = 0
         self._idle = IdleWatch(
@@ -80,26 +72,47 @@ class Target:
         Raises:
             LoadError: the endpoint does not answer, or refuses the workload's prompts.
         """
-        wanted = max((p.concurrency or 0) for p in self._workload.points)
-        self._most_in_flight = _descriptors(wanted + _DESCRIPTORS_FOR_OTHERS) - _DESCRIPTORS_FOR_OTHERS
-        if wanted > self._most_in_flight:
-            raise LoadError(f"concurrency {wanted} needs more open files than the limit allows (ulimit -n)")
-        counting = self._take(1)[0]
+        self._allow_connections()
+        preparing = Preparing(
+            self._connections.take(1)[0],
+            origin=self._origin,
+            model=self._endpoint.model,
+            workload=self._workload,
+            text=self._text,
+            salt=self._salt,
+            clock=self._clock,
+        )
         for point in self._workload.points:
-            await self._calibrate(counting, point)
-        await _open_all(self._take(wanted or _FIRST_OPEN_LOOP_CONNECTIONS))
+            await preparing.calibrate(point, self.found)
+        alone = [p for p in self._workload.points if not self._spread(p)]
+        await self._connections.open(max(map(self._streams, alone), default=1))
+
+    def adopt(self, found: Prepared) -> None:
+        """In place of `prepare`: what another process found out about the same endpoint."""
+        self.found = found
+        self._allow_connections()
 
     async def warm_up(self, seconds: float) -> None:
         """Load as a round does, `seconds` in all, and keep nothing."""
-        share = seconds / len(self._workload.points)
+        each = seconds / len(self._workload.points)
         for point in self._workload.points:
-            traffic = self._traffic(point, WARM_UP_ROUND)
-            try:
-                traffic.start()
-                await asyncio.sleep(share)
-            finally:
-                await traffic.stop()
+            if self._spread(point):
+                assert self.crew is not None
+                await self.crew.warm_up(point, each)
+            else:
+                used = time.process_time()
+                await self.warm_up_share(point, each)
+                self._learn(point, [(time.process_time() - used) / each])
             await self._idle.wait()
+
+    async def warm_up_share(self, point: LoadPoint, seconds: float) -> None:
+        """This process's share of the load of one point, for `seconds`; keeps nothing."""
+        traffic = self._traffic(point, WARM_UP_ROUND)
+        try:
+            traffic.start()
+            await asyncio.sleep(seconds)
+        finally:
+            await traffic.stop()
 
     async def run_round(self, number: int, on_progress: OnProgress | None) -> tuple[PointResult, ...]:
         """One pass over all points."""
@@ -122,24 +135,43 @@ class Target:
                 the salt the prompts. One that was used before sends the same prompts again.
             window_seconds: the window's length; None for the workload's round_seconds.
         """
+        seconds = self._workload.round_seconds if window_seconds is None else window_seconds
         meter = HostMeter(serving_pid(self._endpoint.serving))
-        await _open_all(self._take(point.concurrency or _FIRST_OPEN_LOOP_CONNECTIONS))
-        passed = await pass_over(
-            self._traffic(point, number),
-            window_seconds=self._workload.round_seconds if window_seconds is None else window_seconds,
-            meter=meter,
-            clock=self._clock,
-            on_progress=_named(on_progress, point.name, number),
-        )
+        tell = _named(on_progress, point.name, number)
+        if self._spread(point):
+            assert self.crew is not None
+            passed = await self.crew.pass_over(point, number, window_seconds=seconds, meter=meter, tell=tell)
+        else:
+            passed = await self.pass_share(point, number, window_seconds=seconds, meter=meter, tell=tell)
+        self._learn(point, passed.process_cpu_shares or [passed.host.client_cpu_share])
         at_rest = await self._idle.wait()
         return self._result(point, passed, at_rest=at_rest)
 
+    async def pass_share(
+        self,
+        point: LoadPoint,
+        number: int | str,
+        *,
+        window_seconds: float,
+        meter: HostMeter,
+        tell: OnInterim | None = None,
+        in_step: InStep | None = None,
+    ) -> Passed:
+        """This process's share of one ramp, window and drain under `point`."""
+        await self._connections.open(self._streams(point))
+        return await pass_over(
+            self._traffic(point, number),
+            window_seconds=window_seconds,
+            meter=meter,
+            clock=self._clock,
+            on_progress=tell,
+            in_step=in_step,
+        )
+
     async def close(self) -> None:
         """Drop the connections."""
-        for connection in self._connections:
-            connection.close()
         self._idle.close()
-        await asyncio.sleep(0)  # lets the transports close
+        await self._connections.close()
 
     def _result(self, point: LoadPoint, passed: Passed, *, at_rest: bool) -> PointResult:
         made = account(passed.exchanges, passed.window)
@@ -151,7 +183,7 @@ class Target:
             window_seconds=passed.window.seconds,
             paused_streams=passed.paused_streams,
             notes=(
-                *self.notes,
+                *self.found.notes,
                 *([] if at_rest else ["the engine was not at rest 1 s after the load ended"]),
             ),
         )
@@ -172,132 +204,64 @@ class Target:
         seed = f"{self._workload.seed} {point.name} {number}"
         maker = RequestMaker(
             origin=self._origin,
-            payload=self._payload,
+            payload=self.found.payload,
             text=self._text,
-            lengths=self.fits[point.name],
+            lengths=self.found.fits[point.name],
             salt=self._salt,
             name=f"{point.name} {number}",
-            prefix=self._prefixes[point.name],
+            prefix=self.found.prefixes[point.name],
         )
         timeout_seconds = self._workload.request_timeout_seconds
         if point.concurrency is not None:
+            streams = self._share.numbers(point.concurrency)
             return ClosedLoop(
-                connections=self._take(point.concurrency),
+                connections=self._connections.take(self._streams(point)),
                 maker=maker,
-                lengths=[Lengths(point.lengths, seed=f"{seed} {k}") for k in range(point.concurrency)],
+                lengths=[Lengths(point.lengths, seed=f"{seed} {k}") for k in streams],
                 timeout_seconds=timeout_seconds,
                 clock=self._clock,
+                share=self._share,
             )
         ramp, window = f"{seed} ramp", f"{seed} window"
         return OpenLoop(
-            connections=self._connections,
-            new_connection=lambda: Connection(self._origin, clock=self._clock),
+            connections=self._connections.free,
+            new_connection=self._connections.new,
             maker=maker,
             ramp=(Lengths(point.lengths, seed=ramp), arrival_seconds(point, random.Random(ramp))),
             window=(Lengths(point.lengths, seed=window), arrival_seconds(point, random.Random(window))),
             timeout_seconds=timeout_seconds,
             most_in_flight=self._most_in_flight,
             clock=self._clock,
+            share=self._share,
         )
 
-    def _take(self, count: int) -> list[Connection]:
-        """The first `count` connections, made where there are fewer."""
-        while len(self._connections) < count:
-            self._connections.append(Connection(self._origin, clock=self._clock))
-        return self._connections[:count]
+    def _spread(self, point: LoadPoint) -> bool:
+        return self.crew is not None and self.crew.processes(point) > 1
 
-    async def _calibrate(self, connection: Connection, point: LoadPoint) -> None:
-        if point.shared_prefix:
-            seed = f"{self._salt} {point.name} prefix"
-            self._prefixes[point.name] = self._text.prompt(point.shared_prefix, seed=seed)
-        else:
-            self._prefixes[point.name] = ""
-        mean = max(1, round(point.lengths.mean_tokens()[0]))
+    def _learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
+        if self.crew is not None:
+            self.crew.learn(point, cpu_shares)
 
-        async def by_usage(prompt: str) -> int | None:
-            exchange = await self._served(connection, prompt)
-            return exchange.prompt_tokens
+    def _streams(self, point: LoadPoint) -> int:
+        """How many connections this process's share of `point` is opened with."""
+        if point.concurrency is None:
+            return _FIRST_OPEN_LOOP_CONNECTIONS
+        return len(self._share.numbers(point.concurrency))
 
-        async def by_tokenize(prompt: str) -> int | None:
-            return await self._tokenized(connection, prompt)
-
-        for source, count in (("usage", by_usage), ("tokenize", by_tokenize)):
-            fit = await calibrate(
-                count,
-                tokens=mean,
-                source=source,
-                text=self._text,
-                prefix=self._prefixes[point.name],
-                seed=f"{self._workload.seed} {point.name} lengths",
-            )
-            if fit.achieved is not None:
-                break
-        else:
-            self.notes.append(f"{point.name}: the server counts no prompt tokens; a word is taken for one")
-        self.fits[point.name] = fit
-
-    async def _served(self, connection: Connection, prompt: str) -> Exchange:
-        until = self._clock() + self._workload.request_timeout_seconds
-        return await _served(
-            connection, self._origin, self._payload, prompt, max_tokens=1, until=until, clock=self._clock
-        )
-
-    async def _tokenized(self, connection: Connection, prompt: str) -> int | None:
-        path, body = tokenize_path_and_body(self._endpoint.model, prompt)
-        exchange = Exchange()
-        answer = await connection.send(
-            self._origin.post(path, body),
-            exchange,
-            timeout_seconds=self._workload.request_timeout_seconds,
-            streamed=False,
-        )
-        return tokens_in(answer) if exchange.outcome == OK else None
+    def _allow_connections(self) -> None:
+        wanted = max(map(self._streams, self._workload.points))
+        self._most_in_flight = most_connections(wanted)
+        if wanted > self._most_in_flight:
+            raise LoadError(f"concurrency {wanted} needs more open files than the limit allows (ulimit -n)")
 
     def _small_request(self) -> bytes:
         self._idle_number += 1
+        payload = self.found.payload
         prompt = self._text.prompt(4, seed=f"{self._salt} idle {self._idle_number}")
-        return self._origin.post(self._payload.path, self._payload.body(prompt, max_tokens=1))
+        return self._origin.post(payload.path, payload.body(prompt, max_tokens=1))
 
 
-async def _served(
-    connection: Connection,
-    origin: Origin,
-    payload: Payload,
-    prompt: str,
-    *,
-    max_tokens: int,
-    until: float,
-    clock: Clock,
-) -> Exchange:
-    """Have one completion served; leaves optional fields out that the server refuses by name."""
-    while True:
-        exchange = Exchange()
-        request = origin.post(payload.path, payload.body(prompt, max_tokens=max_tokens))
-        await connection.send(request, exchange, timeout_seconds=max(0.001, until - clock()))
-        if exchange.outcome == OK:
-            return exchange
-        if not (exchange.outcome in ("http_400", "http_422") and payload.drop_refused_field(exchange.detail)):
-            where = f"POST {origin.address}{origin.base_path}{payload.path}"
-            raise LoadError(f"{where}: {exchange.outcome}: {exchange.detail or 'no output'}")
-
-
-async def _open_all(connections: list[Connection]) -> None:
-    """Open what is not open; one that cannot be is met again, and counted, with its first request."""
-    for start in range(0, len(connections), _OPEN_AT_ONCE):
-        batch = connections[start : start + _OPEN_AT_ONCE]
-        await asyncio.gather(*(c.open() for c in batch), return_exceptions=True)
-
-
-def _named(on_progress: OnProgress | None, point: str, number: int | str) -> OnProgress | None:
+def _named(on_progress: OnProgress | None, point: str, number: int | str) -> OnInterim | None:
     if on_progress is None:
         return None
-    return lambda so_far: on_progress({"point": point, "round": number, **so_far})
-
-
-def _descriptors(wanted: int) -> int:
-    """Raise the limit of open files as far as allowed where it is below `wanted`; what it then is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return 1_000_000 if soft == resource.RLIM_INFINITY else soft
+    return lambda so_far: on_progress({"point": point, "round": number, **so_far.told()})

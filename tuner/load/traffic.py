@@ -19,6 +19,29 @@ LONGEST_PAUSE_SECONDS = 1.0
 _SPARE_CONNECTIONS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of `of` processes makes of a load: each `of`-th stream or arrival, from `index` on.
+
+    Streams and arrivals keep the numbers that they have in the whole, and with them their lengths, prompts
+    and times: all shares together are the load that one process would make.
+    """
+
+    index: int = 0
+    of: int = 1
+
+    def has(self, number: int) -> bool:
+        """Whether the stream or arrival of that number is in it."""
+        return number % self.of == self.index
+
+    def numbers(self, count: int) -> range:
+        """Its numbers among the first `count`."""
+        return range(self.index, count, self.of)
+
+
+WHOLE = Share()
+
+
 @dataclass(slots=True)
 class Pause:
     """When a stream stayed idle; `end` is None while it lasts."""
@@ -56,10 +79,10 @@ class Traffic(Protocol):
 class ClosedLoop:
     """As many streams as the concurrency, each with one request in flight at any time.
 
-    All streams start at once, each with the remainder of a request, so that they are spread over the
-    course of a request as if they had been running for long. The ramp is over when every stream's first
-    request has given output or failed: from then on all places of the engine, and its queue, are filled
-    as they will stay.
+    All streams of its share start at once, each with the remainder of a request, so that they are spread
+    over the course of a request as if they had been running for long. The ramp is over when every
+    stream's first request has given output or failed: from then on all places of the engine, and its
+    queue, are filled as they will stay.
     """
 
     def __init__(
@@ -70,16 +93,20 @@ class ClosedLoop:
         lengths: list[Lengths],
         timeout_seconds: float,
         clock: Clock,
+        share: Share = WHOLE,
     ) -> None:
         self.exchanges: list[Exchange] = []
         self.pauses: list[Pause] = []
         self.steady = asyncio.Event()
+        self._share = share
         self._connections = connections
         self._maker = maker
         self._lengths = lengths
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._not_begun = len(connections)
+        if not connections:
+            self.steady.set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -96,6 +123,7 @@ class ClosedLoop:
 
     async def _stream(self, index: int) -> None:
         connection, lengths = self._connections[index], self._lengths[index]
+        stream = self._share.index + index * self._share.of  # its number in the whole
         begun = False
 
         def begin(_: Exchange) -> None:
@@ -109,7 +137,7 @@ class ClosedLoop:
         pause, number = FIRST_PAUSE_SECONDS, 0
         while True:
             tokens, left = (lengths.next(), None) if number else lengths.remainder()
-            exchange, request = self._maker.make(f"{index}.{number}", tokens, left=left)
+            exchange, request = self._maker.make(f"{stream}.{number}", tokens, left=left)
             self.exchanges.append(exchange)
             await connection.send(
                 request, exchange, timeout_seconds=self._timeout_seconds, on_first_output=begin
@@ -149,6 +177,7 @@ class OpenLoop:
         timeout_seconds: float,
         most_in_flight: int,
         clock: Clock,
+        share: Share = WHOLE,
     ) -> None:
         self.exchanges: list[Exchange] = []
         self.pauses: list[Pause] = []
@@ -161,6 +190,7 @@ class OpenLoop:
         self._timeout_seconds = timeout_seconds
         self._most_in_flight = most_in_flight
         self._clock = clock
+        self._share = share
         self._ended = 0
         self._arrivals: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,8 +216,11 @@ class OpenLoop:
     async def _send_on_time(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
         lengths, arrivals = plan
         for number, offset in enumerate(arrivals):
+            tokens = lengths.next()
+            if not self._share.has(number):
+                continue
             intended = start + offset
-            exchange, request = self._maker.make(f"{name}.{number}", lengths.next(), intended=intended)
+            exchange, request = self._maker.make(f"{name}.{number}", tokens, intended=intended)
             while (wait := intended - self._clock()) > 0:
                 await asyncio.sleep(wait)
             self.exchanges.append(exchange)
