@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLUSTER := tests/cluster/k8s/cluster.py
 
 .PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
-  bench-start bench-grid
+  bench-start bench-grid bench-load
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test-cluster tests on a real Kubernetes on this machine; needs root and Go, which builds it once"
 	@echo "make cluster      bring that Kubernetes up and leave it up for test-cluster; make cluster-down ends it"
 	@echo "make bench-start  what a run costs beside deploying and measuring"
+	@echo "make bench-load   the load generator's own error and cost against a server whose truth is known"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
@@ -63,6 +64,10 @@ test-cluster: $(INSTALLED)
 
 bench-start: $(INSTALLED)
 	$(BIN)/python benchmarks/start.py
+
+# PEERS=all runs genai-bench, guidellm, aiperf and inference-perf beside it, each in a venv of its own.
+bench-load: $(INSTALLED)
+	$(BIN)/python benchmarks/load.py --peers $(or $(PEERS),none) --markdown
 
 bench-grid: $(INSTALLED)
 	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv

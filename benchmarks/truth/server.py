@@ -61,6 +61,11 @@ class TruthServer:
     def records(self) -> Iterator[Truth]:
         """Every request that has ended so far."""
         assert self._log is not None, "the server was started without a log"
-        with urllib.request.urlopen(f"{self.url}/truth/flush", timeout=10) as answer:
+        return self.read(self.url, self._log)
+
+    @staticmethod
+    def read(url: str, log: Path) -> Iterator[Truth]:
+        """The same from another process."""
+        with urllib.request.urlopen(f"{url}/truth/flush", timeout=10) as answer:
             answer.read()
-        return read_log(self._log)
+        return read_log(log)
