@@ -283,6 +283,7 @@ def test_every_fault_of_a_round_is_counted_under_its_class_and_the_round_ends() 
             load.close()
     assert set(point.errors) == {outcome for _, outcome in FAULTS.values()}
     assert point.requests > 0
+    assert point.errors["malformed"] > 1 and point.errors["cut"] > 1  # several servers' worth of each
     # Nothing is lost: what ended in the window is at most what was asked, faults many times the good.
     assert sum(point.errors.values()) + point.requests <= sum(server.given.values())
     assert any("http_429" in reason for reason in point.trust.reasons)

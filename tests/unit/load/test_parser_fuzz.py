@@ -139,3 +139,20 @@ def test_a_head_without_end_is_given_up(part: bytes) -> None:
     with pytest.raises(MalformedResponse, match="no HTTP response"):
         for _ in range(1000):
             reader.feed(part if reader.started else b"HTTP/1.1 200 OK\r\n" + part)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        (b"1.1", b"", True),
+        (b"1.1", b"Connection: close\r\n", False),
+        (b"1.0", b"", False),
+        (b"1.0", b"Connection: Keep-Alive\r\n", True),
+    ],
+)
+def test_a_connection_is_kept_where_its_version_and_its_words_say_so(
+    version: bytes, connection: bytes, kept: bool
+) -> None:
+    reader = ResponseReader()
+    reader.feed(b"HTTP/" + version + b" 200 OK\r\n" + connection + b"Content-Length: 2\r\n\r\nok")
+    assert reader.complete and reader.reusable is kept
