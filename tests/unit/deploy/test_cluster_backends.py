@@ -15,7 +15,7 @@ import yaml
 from tuner.deploy.backends import backend_for
 from tuner.errors import BackendBroken, Cancelled, ConfigurationRefused, FailureClass
 from tuner.spec.load import load_experiment
-from tuner.trial.ports import Phase, TrialConfig
+from tuner.trial.ports import Endpoint, Phase, TrialConfig
 
 _spec = importlib.util.spec_from_file_location("cluster_fake", Path(__file__).with_name("cluster_fake.py"))
 fake = importlib.util.module_from_spec(_spec)
@@ -182,6 +182,32 @@ def test_what_may_not_be_looked_at_is_not_told(backend):
     cluster = fake.FakeCluster()
     cluster.refuse["list", "nodes"] = 403
     assert replace(backend, cluster=cluster).capacity() is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(ConnectionRefusedError(), None), (TimeoutError("timed out"), "node_fault")]
+)
+def test_a_pod_that_is_said_to_serve_and_cannot_be_reached_is_its_nodes_fault(
+    backend, monkeypatch, fault, kind
+):
+    from tuner.deploy.kubernetes import backend as module
+
+    cluster, times = fake.FakeCluster(), iter(range(100))
+    container = {"name": "engine", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    pod = {
+        "metadata": {"name": "x-1", "uid": "p", "labels": {"autotuner.io/experiment-id": "x"}},
+        "spec": {"containers": [{"name": "engine"}], "nodeName": "node1"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [container]},
+    }
+    there = replace(backend, cluster=cluster, now=lambda: float(next(times)), sleep=lambda seconds: None)
+    there._up["x"] = module._Up(
+        Endpoint(url="http://10.0.0.1:1", model="m", node="node1"), cluster.put("pods", pod), 0.0
+    )
+    monkeypatch.setattr(module, "connection_fault", lambda endpoint: fault)
+    found = there.failure("x")
+    assert (found and found.kind) == kind
+    monkeypatch.setattr(module, "connection_fault", lambda endpoint: None)
+    assert there.failure("x") is None
 
 
 def test_a_deployment_of_elsewhere_is_not_this_backends(backend):

@@ -15,9 +15,9 @@ from tuner.deploy.kubernetes.arrival import Arrival
 from tuner.deploy.kubernetes.capacity import free, room_wanted
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.driver import this_driver
-from tuner.deploy.kubernetes.endpoint import answers
+from tuner.deploy.kubernetes.endpoint import connection_fault
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
-from tuner.deploy.kubernetes.fate import fate
+from tuner.deploy.kubernetes.fate import fate, unreached
 from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
 from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
@@ -172,8 +172,10 @@ class KubernetesBackend:
                 ),
                 seconds_since_ready=self.now() - up.ready_at,
             )
-            if found is not None or self.now() - begun > _FATE_SECONDS or answers(up.endpoint):
+            if found is not None or (fault := connection_fault(up.endpoint)) is None:
                 return found
+            if self.now() - begun > _FATE_SECONDS:
+                return unreached(up.endpoint, fault)
             self.sleep(_TURN_SECONDS)  # it does not listen: the kubelet tells within a second
 
     def log_tail(self, name: str) -> str:

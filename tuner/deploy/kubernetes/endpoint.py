@@ -68,15 +68,15 @@ def described(endpoint: Endpoint, times: dict[str, float]) -> Endpoint:
     )
 
 
-def answers(endpoint: Endpoint) -> bool:
-    """Whether something listens at its address."""
+def connection_fault(endpoint: Endpoint) -> OSError | None:
+    """Why nothing listens at its address; None where something does."""
     parts = urlsplit(endpoint.url)
     try:
         place = (parts.hostname or "", parts.port or 443)
         socket.create_connection(place, timeout=_CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error
+    return None
 
 
 def no_way_to(endpoint: Endpoint) -> str:

@@ -10,6 +10,7 @@ from tuner.deploy import diagnosis
 from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.evidence import Log, how_it_ended, lost
 from tuner.errors import Failure, FailureClass
+from tuner.trial.ports import Endpoint
 
 Json = dict[str, Any]
 
@@ -42,6 +43,14 @@ def fate(
         # the kubelet would have changed both: the node controller has not heard of it for a while
         return Failure(kind, f"node {view.node(pod)} no longer tells how its pods are")
     return None
+
+
+def unreached(endpoint: Endpoint, fault: OSError) -> Failure | None:
+    """What it is that nothing listens where a pod is said to serve; a refusal is the engine's own matter."""
+    if isinstance(fault, ConnectionRefusedError):
+        return None
+    text = f"nothing answers at {endpoint.url} ({fault}), though its pod is said to run on {endpoint.node}"
+    return Failure(FailureClass.NODE_FAULT, text)
 
 
 def _ended(pod: Json, container: str, status: Json, log: Log, seconds_since_ready: float) -> Failure:
