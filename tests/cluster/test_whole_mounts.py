@@ -36,7 +36,7 @@ def live_pod(place, until):
 
     pods = until(placed, seconds=90, what="the first trial's pod")
     ended = started.wait(200)
-    assert ended.code == 0, f"{ended.out}\n{ended.err}"
+    assert ended.code in (0, 3), f"{ended.out}\n{ended.err}"  # 3: a busy machine, no round to be trusted
     return pods[0], ended
 
 
