@@ -18,7 +18,6 @@ from tuner.deploy.kubernetes.driver import pid_space, this_driver
 from tuner.deploy.kubernetes.presence import Presence
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, INFERENCE_SERVICE
 from tuner.deploy.kubernetes.run_lease import Held, RunLease, leases, ray_cluster_owner
-from tuner.deploy.kubernetes.warm_nodes import first_on_node
 from tuner.errors import LeaseHeld
 
 _spec = importlib.util.spec_from_file_location("cluster_fake", Path(__file__).with_name("cluster_fake.py"))
@@ -171,18 +170,6 @@ def test_in_kuberay_the_ray_cluster_owns_the_trials(cluster):
     _, context, _ = held(cluster, owned=False)
     with context as owner:
         assert owner is None
-
-
-def test_the_first_start_on_a_node_is_the_cold_one_in_the_whole_run(cluster):
-    assert first_on_node(cluster, "mine", node="node1", files="models/a") is None  # nowhere to remember it
-    with RunLease(cluster, "mine", driver="me", say=print) as one:
-        assert first_on_node(cluster, "mine", node="node1", files="models/a") is True
-        one.renew()
-        assert first_on_node(cluster, "mine", node="node1", files="models/a") is False
-        assert first_on_node(cluster, "mine", node="node2", files="models/a") is True
-        assert first_on_node(cluster, "mine", node="node1", files="models/b") is True
-        cluster.refuse["replace", "leases"] = 409
-        assert first_on_node(cluster, "mine", node="node3", files="models/a") is None
 
 
 def test_clean_refuses_what_is_driven_unless_forced(cluster):

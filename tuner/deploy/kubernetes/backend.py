@@ -18,7 +18,7 @@ from tuner.deploy.kubernetes.driver import this_driver
 from tuner.deploy.kubernetes.endpoint import connection_fault
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate, unreached
-from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
+from tuner.deploy.kubernetes.kind import Kind, Plan
 from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
 from tuner.deploy.kubernetes.objects import anything_left, made_by_tuner, remove
@@ -27,7 +27,6 @@ from tuner.deploy.kubernetes.preflight import prepared_mount
 from tuner.deploy.kubernetes.presence import Presence
 from tuner.deploy.kubernetes.resources import NODE, POD
 from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN, TASK, Identity, Mount, Wanted
-from tuner.deploy.kubernetes.warm_nodes import first_on_node
 from tuner.errors import (
     BackendBroken,
     Cancelled,
@@ -144,9 +143,8 @@ class KubernetesBackend:
             if isinstance(error, WorldError):
                 raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(error))) from error
             raise
-        endpoint = replace(arrived.endpoint, cold=self._cold(trial, arrived.endpoint.node))
-        self._up[trial.name] = _Up(endpoint, arrived.pod, self.now())
-        return endpoint
+        self._up[trial.name] = _Up(arrived.endpoint, arrived.pod, self.now())
+        return arrived.endpoint
 
     def failure(self, name: str) -> Failure | None:
         """Why it no longer serves as it did; None while it does."""
@@ -278,13 +276,6 @@ class KubernetesBackend:
         while not self.released(name) and self.now() < deadline and not cancel():
             self.sleep(0.05)
         arrival.settle(seconds=_SETTLE_SECONDS)
-
-    def _cold(self, trial: TrialConfig, node: str) -> bool | None:
-        storage = self.wanted.storage
-        if not self.run or storage is None:
-            return None
-        files = f"{storage.pvc_name or storage.host_path}/{subpath_of(self.wanted, trial) or ''}"
-        return first_on_node(self.cluster, self.run, node=node, files=files)
 
     def _ask_to_delete(self, name: str) -> None:
         for resource in self.kind.made:
