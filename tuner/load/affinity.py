@@ -48,6 +48,13 @@ class Pinning:
         self._before.clear()
 
 
+def cores_allowed() -> int:
+    """How many cores this process may use; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
 def _threads() -> list[int]:
     try:
         return [int(entry.name) for entry in Path("/proc/self/task").iterdir()]

@@ -9,12 +9,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tuner.errors import Cancelled
-from tuner.load.affinity import Pinning
+from tuner.load.affinity import Pinning, cores_allowed
 from tuner.load.connection import Clock
+from tuner.load.event_loop import new_event_loop
 from tuner.load.payload import Api
 from tuner.load.preparation import probe
 from tuner.load.round import OnProgress
 from tuner.load.target import Target
+from tuner.load.workers import WorkerCrew
+from tuner.load.workers_plan import SpreadPlan
+from tuner.load.workers_wire import Opening
 from tuner.spec.workload import Workload
 from tuner.trial.ports import Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
@@ -33,10 +37,15 @@ class HttpLoad:
     until every request of the window has (at most half of it; both at least a second), and milliseconds
     to see the engine at rest again.
 
+    A load point that costs more than half of a core is made by several processes in step, at most as many
+    as there are cores for it (the endpoint's load_cpus, else those of this process). They are started when
+    the first such point is loaded and end with the session, or with this process however it ends.
+
     Args:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
         on_progress: called about once a second inside a window with {point, round, elapsed_seconds,
             window_seconds, output_tokens_per_second, ttft_p50_ms, requests, failed}; must be quick.
+        processes: make every load with so many, whatever it costs; None to go by the cost.
         clock: seconds, monotonic; wall_clock: Unix time.
     """
 
@@ -46,17 +55,20 @@ class HttpLoad:
         *,
         api: Api = "completions",
         on_progress: OnProgress | None = None,
+        processes: int | None = None,
         clock: Clock = time.perf_counter,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._workload = workload
         self._api: Api = api
         self._on_progress = on_progress
+        self._processes = processes
         self._clock = clock
         self._wall_clock = wall_clock
-        self._loop = _new_event_loop()
+        self._loop = new_event_loop()
         self._pinning = Pinning()
         self._target: Target | None = None
+        self._crew: WorkerCrew | None = None
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         """Have one small completion served.
@@ -76,13 +88,16 @@ class HttpLoad:
         note = self._pinning.pin(endpoint.load_cpus)
         target = Target(endpoint, self._workload, self._api, salt=salt, clock=self._clock)
         target.found.notes += [note] if note else []
+        self._target = target
+        target.crew = self._crew = WorkerCrew(
+            lambda: Opening(endpoint, self._workload, self._api, salt, target.found),
+            plan=SpreadPlan(most=len(endpoint.load_cpus) or cores_allowed(), fixed=self._processes),
+        )
         try:
             self._run(target.prepare())
         except BaseException:
-            self._run(target.close())
-            self._pinning.restore()
+            self.close()
             raise
-        self._target = target
 
     def warm_up(self, *, seconds: float, cancel: Cancel) -> None:
         """Load as a round does for `seconds`, shared out over the load points, and record nothing.
@@ -112,7 +127,10 @@ class HttpLoad:
     def close(self) -> None:
         """Drop the connections and give the process its cores back. Never raises."""
         target, self._target = self._target, None
+        crew, self._crew = self._crew, None
         try:
+            if crew is not None:
+                crew.end()
             if target is not None:
                 self._run(target.close())
         finally:
@@ -152,12 +170,3 @@ async def _unless_cancelled(work: Coroutine[Any, Any, Result], cancel: Cancel | 
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop  # noqa: PLC0415
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tuner.load.connection import Clock
 from tuner.load.connections import Connections, most_connections
@@ -34,6 +35,7 @@ class Target:
 
     Attributes:
         found: what is known of the endpoint; `prepare` finds it out, or another process did.
+        share: what this process makes of a load that it makes by itself.
         crew: the processes that share a load that is too much for this one; None for this one alone.
     """
 
@@ -49,7 +51,7 @@ class Target:
     ) -> None:
         self.found = Prepared(Payload(endpoint.model, api))
         self.crew: Crew | None = None
-        self._share = share
+        self.share = share
         self._endpoint = endpoint
         self._workload = workload
         self._salt = salt
@@ -184,9 +186,12 @@ class Target:
             paused_streams=passed.paused_streams,
             notes=(
                 *self.found.notes,
+                *_of_processes(passed),
                 *([] if at_rest else ["the engine was not at rest 1 s after the load ended"]),
             ),
         )
+        if passed.lost:
+            trust = replace(trust, invalid=True)
         return PointResult(
             point=point.name,
             window_seconds=passed.window.seconds,
@@ -213,14 +218,14 @@ class Target:
         )
         timeout_seconds = self._workload.request_timeout_seconds
         if point.concurrency is not None:
-            streams = self._share.numbers(point.concurrency)
+            streams = self.share.numbers(point.concurrency)
             return ClosedLoop(
                 connections=self._connections.take(self._streams(point)),
                 maker=maker,
                 lengths=[Lengths(point.lengths, seed=f"{seed} {k}") for k in streams],
                 timeout_seconds=timeout_seconds,
                 clock=self._clock,
-                share=self._share,
+                share=self.share,
             )
         ramp, window = f"{seed} ramp", f"{seed} window"
         return OpenLoop(
@@ -232,7 +237,7 @@ class Target:
             timeout_seconds=timeout_seconds,
             most_in_flight=self._most_in_flight,
             clock=self._clock,
-            share=self._share,
+            share=self.share,
         )
 
     def _spread(self, point: LoadPoint) -> bool:
@@ -246,7 +251,7 @@ class Target:
         """How many connections this process's share of `point` is opened with."""
         if point.concurrency is None:
             return _FIRST_OPEN_LOOP_CONNECTIONS
-        return len(self._share.numbers(point.concurrency))
+        return len(self.share.numbers(point.concurrency))
 
     def _allow_connections(self) -> None:
         wanted = max(map(self._streams, self._workload.points))
@@ -259,6 +264,17 @@ class Target:
         payload = self.found.payload
         prompt = self._text.prompt(4, seed=f"{self._salt} idle {self._idle_number}")
         return self._origin.post(payload.path, payload.body(prompt, max_tokens=1))
+
+
+def _of_processes(passed: Passed) -> list[str]:
+    """How the load was spread, and what of it was lost; nothing where one process made it."""
+    shares = passed.process_cpu_shares
+    if not shares:
+        return []
+    spread = (
+        f"load from {len(shares)} processes, {sum(shares):.2f} cores in all, the busiest {max(shares):.2f}"
+    )
+    return [spread, *(f"invalid: {line}" for line in passed.lost)]
 
 
 def _named(on_progress: OnProgress | None, point: str, number: int | str) -> OnInterim | None:
