@@ -58,6 +58,13 @@ def constraints(deployment: Deployment, slos: Sequence[str]) -> dict[str, float]
     return {DEPLOYS: 0.0, **{m: score.violations.get(m, NOT_MEASURED) for m in slos}}
 
 
+def _cause(error: BaseException) -> str:
+    """What lies at the bottom of it: Optuna's own words on a full disk are about invalid data."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:200]
+
+
 def _told(method: Callable[P, R]) -> Callable[P, R]:
     """A storage that fails is the world's fault, in one line."""
 
@@ -66,7 +73,7 @@ def _told(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError) as error:
-            raise WorldError(f"study storage: {' '.join(str(error).split())[:200]}") from error
+            raise WorldError(f"study storage: {_cause(error)}") from error
 
     return telling
 
@@ -94,7 +101,7 @@ class StudyMirror:
                 storage=storage, study_name=name, directions=directions(goals), load_if_exists=True
             )
         except Exception as error:  # SQLAlchemy's and the drivers' own, by backend
-            raise WorldError(f"study storage {storage}: {' '.join(str(error).split())[:200]}") from error
+            raise WorldError(f"study storage {storage}: {_cause(error)}") from error
 
     @_told
     def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
