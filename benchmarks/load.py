@@ -21,9 +21,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from load_table import Row, markdown, plain
+from load_table import Row, beside_line, markdown, markdown_beside, plain
 from load_target import Case, cases, judge
-from truth.compare import compare, recording, sent_tokens
+from peers.beside import TOOLS, run_beside
+from truth.compare import compare, recording, sent_tokens_per_second
 from truth.server import TruthServer
 
 from tuner.load import HttpLoad
@@ -93,21 +94,20 @@ def _round(case: Case, where: Where) -> dict[str, Any]:
         load.close()
     (point,) = round_result.points
     records = list(TruthServer.read(where.url, where.log))
-    window = seen.windows[-1]
     ttft, itl, trust = point.histograms["ttft_ms"], point.histograms["itl_ms"], point.trust
     tokens_per_second = point.output_tokens / point.window_seconds
     return {
         "requests": point.requests,
         "requests_per_second": tokens_per_second / case.tokens,
         "rate_share": tokens_per_second / case.ideal_tokens_per_second,
-        "sent_share": sent_tokens(records, window) / point.window_seconds / case.ideal_tokens_per_second,
-        "us_per_token": 1e6 * trust.client_cpu_share / tokens_per_second
-        if tokens_per_second
-        else float("nan"),
+        "sent_share": sent_tokens_per_second(records, seen) / case.ideal_tokens_per_second,
+        "us_per_token": 1e6 * seen.cpu_seconds / point.output_tokens if point.output_tokens else float("nan"),
         "ttft_mean_ms": ttft.mean(),
         "ttft_p99_ms": ttft.quantile(0.99),
         "itl_p99_ms": itl.quantile(0.99),
-        "error": compare(seen, records).to_json(),
+        "error": compare(
+            seen, records, reported_mean_ms=ttft.mean(), reported_p99_ms=ttft.quantile(0.99)
+        ).to_json(),
         "lag_p99_ms": trust.client_lag_p99_ms,
         "client_cpu_share": trust.client_cpu_share,
         "foreign_cpu_cores": trust.foreign_cpu_cores,
@@ -120,6 +120,27 @@ def _round(case: Case, where: Where) -> dict[str, Any]:
     }
 
 
+def _peers(given: list[str]) -> list[str]:
+    if given == ["none"]:
+        return []
+    names = list(TOOLS) if given == ["all"] else given
+    for name in names:
+        if name not in TOOLS:
+            raise SystemExit(f"--peers {name}: would be right: none, all, {', '.join(TOOLS)}")
+    return names
+
+
+def _beside(name: str, streams: int, seconds: int) -> dict[str, Any]:
+    case = Case(streams=streams, gap_us=10_000, seconds=seconds)
+    return run_beside(
+        TOOLS[name],
+        streams=streams,
+        seconds=seconds,
+        tokens=case.tokens,
+        ideal_per_second=case.ideal_tokens_per_second / case.tokens,
+    )
+
+
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -128,18 +149,25 @@ def main() -> None:
         "--large", type=int, default=4096, help="streams of the two large cases; 0 for neither"
     )
     parser.add_argument("--peers", nargs="+", default=["none"], help="none, all, or names")
+    parser.add_argument("--peer-streams", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=8.0, help="of a window")
     parser.add_argument("--markdown", action="store_true", help="tables for the README")
     parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
+    _peers(options.peers)  # a wrong name is told now, not after minutes
     rows: list[Row] = []
     for case in cases(options.streams, options.large, options.seconds):
         found = measure(case)
         rows.append(Row(case, found, judge(case, found)))
         print(plain(rows[-1], title=len(rows) == 1), flush=True)
     peers: list[dict[str, Any]] = []
+    for name in _peers(options.peers):
+        peers.append(_beside(name, options.peer_streams, round(options.seconds)))
+        print(beside_line(peers[-1], title=len(peers) == 1), flush=True)
     if options.markdown:
-        print(markdown(rows, peers))
+        print("\n" + markdown(rows))
+        if peers:
+            print("\n" + markdown_beside(rows, peers, options.peer_streams))
     if options.json:
         options.json.write_text(json.dumps({"ours": [r.to_json() for r in rows], "peers": peers}, indent=1))
     raise SystemExit(0 if all(target.met for row in rows for target in row.targets) else 1)

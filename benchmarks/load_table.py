@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -54,8 +55,57 @@ def plain(row: Row, *, title: bool) -> str:
     return "\n".join(lines)
 
 
-def markdown(rows: Sequence[Row], peers: Sequence[dict[str, Any]]) -> str:
-    """The tables for the README."""
+def beside_line(peer: dict[str, Any], *, title: bool) -> str:
+    """One other tool: what it says, what the log says."""
+    start = (
+        "beside it: requests/s said, logged | TTFT mean said, true | p99 said, true | CPU us/t\n"
+        if title
+        else ""
+    )
+    if "failed" in peer:
+        return f"{start}{peer['tool']}: {peer['failed']}"
+    said, true = "reported_ttft", "truth_ttft"
+    return (
+        f"{start}{peer['tool']:20s} {peer['reported_requests_per_second']:7.1f}"
+        f" {peer.get('requests_per_second', math.nan):7.1f} |"
+        f" {peer[f'{said}_mean_ms']:7.1f} {peer.get(f'{true}_mean_ms', math.nan):7.1f} |"
+        f" {peer[f'{said}_p99_ms']:7.1f} {peer.get(f'{true}_p99_ms', math.nan):7.1f} |"
+        f" {peer.get('us_per_token', math.nan):6.1f}"
+    )
+
+
+def markdown_beside(rows: Sequence[Row], peers: Sequence[dict[str, Any]], streams: int) -> str:
+    """Other tools and this one, at the same number of streams."""
+    lines = [
+        f"| {streams} streams | requests/s by the server's log | it says | µs CPU a token |"
+        " TTFT mean / p99 ms: it says | the truth |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        f = row.found
+        if row.case.streams == streams and not row.case.spread and "failed" not in f:
+            e, rate = f["error"], f["requests_per_second"]
+            sent = f["sent_share"] / f["rate_share"] * rate if f["rate_share"] else math.nan
+            lines.append(
+                f"| this one | {sent:.1f} | {rate:.1f} | {f['us_per_token']:.0f} |"
+                f" {f['ttft_mean_ms']:.1f} / {f['ttft_p99_ms']:.1f} |"
+                f" {e['truth_ttft_mean']:.1f} / {e['truth_ttft_p99']:.1f} |"
+            )
+    for p in peers:
+        if "failed" in p:
+            lines.append(f"| {p['tool']} | {p['failed']} | | | | |")
+            continue
+        lines.append(
+            f"| {p['tool']} | {p.get('requests_per_second', math.nan):.1f} |"
+            f" {p['reported_requests_per_second']:.1f} | {p.get('us_per_token', math.nan):.0f} |"
+            f" {p['reported_ttft_mean_ms']:.1f} / {p['reported_ttft_p99_ms']:.1f} |"
+            f" {p.get('truth_ttft_mean_ms', math.nan):.1f} / {p.get('truth_ttft_p99_ms', math.nan):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The load generator's own table for the README."""
     lines = [
         "| streams | gap ms | rate, % of ideal | TTFT mean / p99 ms | its error per request, mean / p99 ms |"
         " ITL p99 ms | µs CPU a token | marks | targets |",

@@ -1,73 +1,86 @@
 """Holds what the load generator saw against the truth server's log, request by request.
 
-The generator's own objects are recorded by subclassing what makes its requests, in this process only: the hot
-path is the one that everybody runs.
+Requests and the window's moment are recorded by wrapping two methods in this process alone: the hot path is
+the one that everybody runs, plus an append for each request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import time
+from asyncio import Future
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
+import psutil
 from truth.record import Truth, request_id
 
-from tuner.load import target
+from tuner.load.connection import Reply
 from tuner.load.exchange import Exchange
-from tuner.load.request_maker import RequestMaker
-from tuner.load.window import Account, Window, account
+from tuner.load.host_usage import HostMeter, HostUsage
 
 
 @dataclass
 class Seen:
-    """What the client recorded.
+    """What was recorded.
 
     Attributes:
-        requests: each request's record and its bytes.
-        windows: of the rounds' load points, in order.
+        requests: each request's record and its bytes; of this process only.
+        opens, closes: the last window; seconds of time.perf_counter.
+        cpu_seconds: used inside it by this process and those that it started.
     """
 
     requests: list[tuple[Exchange, bytes]] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
+    opens: float = 0.0
+    closes: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def holds(self, at: float) -> bool:
+        """Whether a moment lies inside the window."""
+        return self.opens <= at < self.closes
 
 
 @contextmanager
 def recording() -> Iterator[Seen]:
-    """Record every request that the load makes in this process while the block lasts."""
+    """Record what the load does in this process while the block lasts."""
     seen = Seen()
+    send, begin, end = Reply.send, HostMeter.begin, HostMeter.end
 
-    class Recorder(RequestMaker):
-        """Keeps what it makes."""
+    def recorded_send(reply: Reply, request: bytes, exchange: Exchange, **named: Any) -> Future[None]:
+        seen.requests.append((exchange, request))
+        return send(reply, request, exchange, **named)
 
-        def make(
-            self,
-            name: str,
-            tokens: tuple[int, int],
-            *,
-            left: int | None = None,
-            intended: float | None = None,
-        ) -> tuple[Exchange, bytes]:
-            """As RequestMaker does."""
-            made = super().make(name, tokens, left=left, intended=intended)
-            seen.requests.append(made)
-            return made
+    def recorded_begin(meter: HostMeter) -> None:
+        begin(meter)
+        seen.cpu_seconds = -_cpu_seconds()
+        seen.opens = time.perf_counter()
 
-    def recorded(exchanges: Sequence[Exchange], window: Window) -> Account:
-        seen.windows.append(window)
-        return account(exchanges, window)
+    def recorded_end(meter: HostMeter) -> HostUsage:
+        seen.closes = time.perf_counter()
+        seen.cpu_seconds += _cpu_seconds()
+        return end(meter)
 
-    with mock.patch.object(target, "RequestMaker", Recorder), mock.patch.object(target, "account", recorded):
+    with (
+        mock.patch.object(Reply, "send", recorded_send),
+        mock.patch.object(HostMeter, "begin", recorded_begin),
+        mock.patch.object(HostMeter, "end", recorded_end),
+    ):
         yield seen
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Client minus server, over requests sent inside the window that both know; ms.
+    """Client minus server, over requests sent inside the window; ms.
 
     Attributes:
-        requests, unmatched: how many were compared; how many the log does not have.
+        requests: how many were compared one by one; 0 where other processes sent them, whose requests are not
+            seen here: then the errors are those of the mean and the p99 over all requests.
+        unmatched: how many the log does not have.
         ttft_mean, ttft_p99, ttft_max: of each request's own error.
         truth_ttft_mean, truth_ttft_p99: of the server's TTFT of the same requests.
         token_p99: how long after it was sent each token was read.
@@ -89,45 +102,48 @@ class Errors:
         return asdict(self)
 
 
-def compare(seen: Seen, records: Iterable[Truth]) -> Errors:
-    """The errors of one recorded round; NaN where nothing can be compared."""
-    window = seen.windows[-1]
+def compare(
+    seen: Seen, records: Sequence[Truth], *, reported_mean_ms: float, reported_p99_ms: float
+) -> Errors:
+    """The errors of one recorded window; NaN where nothing can be compared."""
     known = {record.id: record for record in records}
-    ttft_error_ms: list[float] = []
-    truth_ttft_ms: list[float] = []
-    late_ms: list[np.ndarray] = []
-    gaps_ms: list[np.ndarray] = []
+    pairs: list[tuple[Exchange, Truth]] = []
     unmatched = 0
     for exchange, request in seen.requests:
-        if exchange.sent is None or not window.holds(exchange.sent) or not exchange.output_times:
+        if exchange.sent is None or not seen.holds(exchange.sent) or not exchange.output_times:
             continue
         record = known.get(request_id(request.partition(b"\r\n\r\n")[2]))
         if record is None or not len(record.token_times):
             unmatched += 1
-            continue
-        ttft_error_ms.append(1e3 * (exchange.output_times[0] - exchange.sent) - record.ttft_ms)
-        truth_ttft_ms.append(record.ttft_ms)
-        both = min(len(exchange.output_times), len(record.token_times))
-        late_ms.append(1e3 * (np.array(exchange.output_times[:both]) - record.token_times[:both]))
-        gaps_ms.append(1e3 * np.diff(record.token_times))
+        else:
+            pairs.append((exchange, record))
+    truth = [r for _, r in pairs] or [r for r in records if seen.holds(r.received) and len(r.token_times)]
+    true_ms = [r.ttft_ms for r in truth]
+    own = [1e3 * (x.output_times[0] - (x.sent or 0.0)) - r.ttft_ms for x, r in pairs]
+    late = [_lateness_ms(x, r) for x, r in pairs]
+    gaps = [1e3 * np.diff(r.token_times) for r in truth]
     return Errors(
-        requests=len(ttft_error_ms),
+        requests=len(pairs),
         unmatched=unmatched,
-        ttft_mean=_mean(ttft_error_ms),
-        ttft_p99=_p99(ttft_error_ms),
-        ttft_max=max(ttft_error_ms, default=float("nan")),
-        truth_ttft_mean=_mean(truth_ttft_ms),
-        truth_ttft_p99=_p99(truth_ttft_ms),
-        token_p99=_p99(np.concatenate(late_ms) if late_ms else []),
-        truth_gap_p99=_p99(np.concatenate(gaps_ms) if gaps_ms else []),
+        ttft_mean=_mean(own) if pairs else reported_mean_ms - _mean(true_ms),
+        ttft_p99=_p99(own) if pairs else reported_p99_ms - _p99(true_ms),
+        ttft_max=max(own, default=float("nan")),
+        truth_ttft_mean=_mean(true_ms),
+        truth_ttft_p99=_p99(true_ms),
+        token_p99=_p99(np.concatenate(late) if late else []),
+        truth_gap_p99=_p99(np.concatenate(gaps) if gaps else []),
     )
 
 
-def sent_tokens(records: Iterable[Truth], window: Window) -> int:
-    """Tokens that the server sent inside the window, of requests that have ended."""
-    return sum(
-        int(((r.token_times >= window.opens) & (r.token_times < window.closes)).sum()) for r in records
-    )
+def sent_tokens_per_second(records: Sequence[Truth], seen: Seen) -> float:
+    """What the server sent inside the window."""
+    sent = sum(int(((r.token_times >= seen.opens) & (r.token_times < seen.closes)).sum()) for r in records)
+    return sent / (seen.closes - seen.opens)
+
+
+def _lateness_ms(exchange: Exchange, record: Truth) -> np.ndarray:
+    both = min(len(exchange.output_times), len(record.token_times))
+    return 1e3 * (np.array(exchange.output_times[:both]) - record.token_times[:both])
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -136,3 +152,22 @@ def _mean(values: Sequence[float]) -> float:
 
 def _p99(values: Sequence[float] | np.ndarray) -> float:
     return float(np.quantile(values, 0.99, method="inverted_cdf")) if len(values) else float("nan")
+
+
+def _cpu_seconds() -> float:
+    total = time.process_time()
+    for pid in _children():
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except psutil.Error:
+            continue  # it has ended
+        total += times.user + times.system
+    return total
+
+
+def _children() -> list[int]:
+    """Cheaply: psutil would look at every process there is, just before the window opens."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        return []
