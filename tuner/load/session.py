@@ -12,6 +12,7 @@ from tuner.errors import Cancelled
 from tuner.load.affinity import Pinning, cores_allowed
 from tuner.load.connection import Clock
 from tuner.load.event_loop import new_event_loop
+from tuner.load.goodput import Limits
 from tuner.load.payload import Api
 from tuner.load.preparation import probe
 from tuner.load.round import OnProgress
@@ -43,6 +44,7 @@ class HttpLoad:
 
     Args:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
+        limits: what one request must keep for goodput; None for no goodput.
         on_progress: called about once a second inside a window with {point, round, elapsed_seconds,
             window_seconds, output_tokens_per_second, ttft_p50_ms, requests, failed}; must be quick.
         processes: make every load with so many, whatever it costs; None to go by the cost.
@@ -54,6 +56,7 @@ class HttpLoad:
         workload: Workload,
         *,
         api: Api = "completions",
+        limits: Limits | None = None,
         on_progress: OnProgress | None = None,
         processes: int | None = None,
         clock: Clock = time.perf_counter,
@@ -61,6 +64,7 @@ class HttpLoad:
     ) -> None:
         self._workload = workload
         self._api: Api = api
+        self._limits = limits
         self._on_progress = on_progress
         self._processes = processes
         self._clock = clock
@@ -86,7 +90,9 @@ class HttpLoad:
         """
         self.close()
         note = self._pinning.pin(endpoint.load_cpus)
-        target = Target(endpoint, self._workload, self._api, salt=salt, clock=self._clock)
+        target = Target(
+            endpoint, self._workload, self._api, salt=salt, clock=self._clock, limits=self._limits
+        )
         target.found.notes += [note] if note else []
         self._target = target
         target.crew = self._crew = WorkerCrew(

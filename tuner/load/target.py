@@ -6,22 +6,23 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tuner.load.connection import Clock
 from tuner.load.connections import Connections, most_connections
+from tuner.load.engine_metrics import EngineScraper
+from tuner.load.goodput import Limits
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
+from tuner.load.point_result import point_result
 from tuner.load.preparation import Prepared, Preparing
 from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
 from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, pass_over
+from tuner.load.round_trip import is_elsewhere, round_trip_ms
 from tuner.load.schedule import Lengths, arrival_seconds
 from tuner.load.traffic import WHOLE, ClosedLoop, OpenLoop, Share, Traffic
-from tuner.load.trust import Asked, judge
-from tuner.load.window import account
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import PointResult
@@ -36,6 +37,7 @@ class Target:
     Attributes:
         found: what is known of the endpoint; `prepare` finds it out, or another process did.
         share: what this process makes of a load that it makes by itself.
+        limits: of one request, for goodput; None where nobody asks for it.
         crew: the processes that share a load that is too much for this one; None for this one alone.
     """
 
@@ -48,10 +50,14 @@ class Target:
         salt: str,
         clock: Clock,
         share: Share = WHOLE,
+        limits: Limits | None = None,
     ) -> None:
         self.found = Prepared(Payload(endpoint.model, api))
         self.crew: Crew | None = None
         self.share = share
+        self._limits = limits
+        self._round_trip_ms: float | None = None
+        self._scraper = EngineScraper(endpoint, clock=clock)
         self._endpoint = endpoint
         self._workload = workload
         self._salt = salt
@@ -86,6 +92,8 @@ class Target:
         )
         for point in self._workload.points:
             await preparing.calibrate(point, self.found)
+        if is_elsewhere(self._origin.host):
+            self._round_trip_ms = await round_trip_ms(self._origin, clock=self._clock)
         alone = [p for p in self._workload.points if not self._spread(p)]
         await self._connections.open(max(map(self._streams, alone), default=1))
 
@@ -140,11 +148,17 @@ class Target:
         seconds = self._workload.round_seconds if window_seconds is None else window_seconds
         meter = HostMeter(serving_pid(self._endpoint.serving))
         tell = _named(on_progress, point.name, number)
-        if self._spread(point):
-            assert self.crew is not None
-            passed = await self.crew.pass_over(point, number, window_seconds=seconds, meter=meter, tell=tell)
-        else:
-            passed = await self.pass_share(point, number, window_seconds=seconds, meter=meter, tell=tell)
+        self._scraper.start(window_seconds=seconds)
+        try:
+            if self._spread(point):
+                assert self.crew is not None
+                passed = await self.crew.pass_over(
+                    point, number, window_seconds=seconds, meter=meter, tell=tell
+                )
+            else:
+                passed = await self.pass_share(point, number, window_seconds=seconds, meter=meter, tell=tell)
+        finally:
+            await self._scraper.stop()
         self._learn(point, passed.process_cpu_shares or [passed.host.client_cpu_share])
         at_rest = await self._idle.wait()
         return self._result(point, passed, at_rest=at_rest)
@@ -173,37 +187,28 @@ class Target:
     async def close(self) -> None:
         """Drop the connections."""
         self._idle.close()
+        self._scraper.close()
         await self._connections.close()
 
     def _result(self, point: LoadPoint, passed: Passed, *, at_rest: bool) -> PointResult:
-        made = account(passed.exchanges, passed.window)
-        trust = judge(
-            made,
-            Asked(point.concurrency, point.request_rate),
-            passed.host,
-            lag_ms=passed.lag_ms,
-            window_seconds=passed.window.seconds,
-            paused_streams=passed.paused_streams,
+        return point_result(
+            point,
+            passed,
+            self._scraper,
+            limits=self._limits,
+            implied_hit_rate=self._implied_hit_rate(point),
+            round_trip_ms=self._round_trip_ms,
             notes=(
                 *self.found.notes,
                 *_of_processes(passed),
                 *([] if at_rest else ["the engine was not at rest 1 s after the load ended"]),
             ),
         )
-        if passed.lost:
-            trust = replace(trust, invalid=True)
-        return PointResult(
-            point=point.name,
-            window_seconds=passed.window.seconds,
-            requests=made.requests,
-            output_tokens=made.output_tokens,
-            input_tokens=made.input_tokens,
-            errors=made.errors,
-            cut=made.cut,
-            histograms=made.histograms,
-            parts=made.parts,
-            trust=trust,
-        )
+
+    def _implied_hit_rate(self, point: LoadPoint) -> float:
+        """The share of a prompt that stands before its own words: the shared prefix, a chat template."""
+        fit, mean_tokens = self.found.fits[point.name], point.lengths.mean_tokens()[0]
+        return min(1.0, max(0.0, fit.overhead) / mean_tokens)
 
     def _traffic(self, point: LoadPoint, number: int | str) -> Traffic:
         seed = f"{self._workload.seed} {point.name} {number}"

@@ -6,11 +6,12 @@ Every threshold is a constant here, with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.load.host_usage import HostUsage
 from tuner.load.window import Account
+from tuner.trial.batch_means import hang_together, lag1
 from tuner.trial.rounds import Trust
 from tuner.trial.student_t import t_975
 
@@ -32,6 +33,12 @@ DRIFT_LIMIT = 0.10
 QUEUE_GROWTH_LIMIT = 0.10
 # Lengths that miss the scenario by more are told.
 LENGTH_TOLERANCE = 0.05
+# A stream's requests come in waves with the batch that they share; with fewer waves the window's place in
+# them shows in the figures.
+FEWEST_WAVES = 3
+# A share of the prompt tokens. Caches count in blocks, and a first word or two may be alike by chance;
+# beyond that a hit means that the engine has met these prompts before.
+CONTAMINATION_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,9 @@ def judge(
     lag_ms: Sequence[float],
     window_seconds: float,
     paused_streams: float,
+    engine: Mapping[str, float] | None = None,
+    implied_hit_rate: float = 0.0,
+    round_trip_ms: float | None = None,
     notes: Sequence[str] = (),
 ) -> Trust:
     """The trust record of one window.
@@ -58,54 +68,95 @@ def judge(
         lag_ms: delays of the event loop, sampled evenly through the window.
         paused_streams: streams that stood idle after failures, mean over the window. Their idleness is the
             server's doing and does not make the window invalid.
+        engine: the engine's own metrics in the window.
+        implied_hit_rate: share of prompt tokens that the workload lets a prefix cache answer, the tokens
+            that a chat template puts before every prompt among them.
+        round_trip_ms: of the network; None where it was not measured.
         notes: lines to add to the reasons.
     """
-    reasons: list[str] = []
     lag = _p99(lag_ms)
     client_bound = lag > CLIENT_LAG_P99_LIMIT_MS or host.client_cpu_share > CLIENT_CPU_SHARE_LIMIT
-    if client_bound:
-        reasons.append(
-            f"client-bound: loop lag p99 {lag:.0f} ms (limit {CLIENT_LAG_P99_LIMIT_MS:.0f}), "
-            f"{host.client_cpu_share:.2f} of a core (limit {CLIENT_CPU_SHARE_LIMIT})"
-        )
-    if asked.concurrency is not None:
-        achieved, wanted, waves = (
-            made.mean_in_flight,
-            float(asked.concurrency),
-            made.requests / asked.concurrency,
-        )
-        off = abs(achieved + paused_streams - wanted) / wanted
-    else:
-        assert asked.request_rate is not None
-        achieved, wanted, waves = made.sent / window_seconds, asked.request_rate, 0.0
-        # Against the schedule, not the rate: a short Poisson window holds more or fewer by nature.
-        off = abs(made.sent - made.scheduled) / made.scheduled if made.scheduled else 0.0
-    invalid = off > ACHIEVED_TOLERANCE
-    if invalid:
-        reasons.append(f"invalid: {achieved:.4g} achieved, {wanted:.4g} asked for (limit 5 % off)")
+    load = _load(made, asked, window_seconds, paused_streams)
+    offered = engine or {}
+    hit_rate = offered.get("prefix_cache_hit_rate")
+    contaminated = is_contaminated(hit_rate, implied_hit_rate)
     dirty = _dirty_reason(host)
+    correlation = lag1(made.parts)
     steady = is_steady(made.parts)
     over_saturated = asked.request_rate is not None and queue_grows(made.in_flight, made.scheduled)
-    reasons += [dirty] if dirty else []
-    reasons += [] if steady else [f"not steady: tokens/s by part {_brief(made.parts)}"]
-    reasons += [f"over-saturated: in flight by part {_brief(made.in_flight)}"] if over_saturated else []
-    reasons += _content_reasons(made)
+    told = {
+        f"client-bound: loop lag p99 {lag:.0f} ms (limit {CLIENT_LAG_P99_LIMIT_MS:.0f}), "
+        f"{host.client_cpu_share:.2f} of a core (limit {CLIENT_CPU_SHARE_LIMIT})": client_bound,
+        f"invalid: {load.achieved:.4g} achieved, {load.asked:.4g} asked for (limit 5 % off)": load.invalid,
+        f"contaminated: the prefix cache answered {hit_rate or 0:.0%} of the prompts, "
+        f"the workload implies {implied_hit_rate:.0%}": contaminated,
+        dirty: bool(dirty),
+        f"not steady: tokens/s by part {_brief(made.parts)}": not steady,
+        f"over-saturated: in flight by part {_brief(made.in_flight)}": over_saturated,
+        f"spans {load.waves:.1f} waves of the closed loop; at least {FEWEST_WAVES} would be right": (
+            asked.concurrency is not None and load.waves < FEWEST_WAVES
+        ),
+        f"parts hang together (lag-1 correlation {correlation or 0:.2f}): its interval is widened": (
+            hang_together(correlation, len(made.parts))
+        ),
+        f"{offered.get('scrapes_missed', 0):.0f} scrapes of the engine's metrics failed or were too slow": (
+            bool(offered.get("scrapes_missed"))
+        ),
+    }
     return Trust(
         client_bound=client_bound,
-        invalid=invalid,
+        invalid=load.invalid,
         dirty=bool(dirty),
         steady=steady,
         over_saturated=over_saturated,
         token_source=made.token_source,
         client_lag_p99_ms=lag,
         client_cpu_share=host.client_cpu_share,
-        achieved=achieved,
-        asked=wanted,
+        achieved=load.achieved,
+        asked=load.asked,
         foreign_cpu_cores=host.foreign_cpu_cores,
         steal_share=host.steal_share,
-        waves=waves,
-        reasons=(*reasons, *notes),
+        waves=load.waves,
+        contaminated=contaminated,
+        implied_hit_rate=implied_hit_rate,
+        lag1=correlation,
+        round_trip_ms=round_trip_ms,
+        reasons=(*(line for line, is_so in told.items() if is_so), *_content_reasons(made), *notes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    achieved: float
+    asked: float
+    waves: float
+    invalid: bool
+
+
+def _load(made: Account, asked: Asked, window_seconds: float, paused_streams: float) -> _Load:
+    """How near the load came to what was asked for."""
+    if asked.concurrency is not None:
+        wanted = float(asked.concurrency)
+        off = abs(made.mean_in_flight + paused_streams - wanted) / wanted
+        waves = made.requests / asked.concurrency
+        return _Load(made.mean_in_flight, wanted, waves, off > ACHIEVED_TOLERANCE)
+    assert asked.request_rate is not None
+    # Against the schedule, not the rate: a short Poisson window holds more or fewer by nature.
+    off = abs(made.sent - made.scheduled) / made.scheduled if made.scheduled else 0.0
+    return _Load(made.sent / window_seconds, asked.request_rate, 0.0, off > ACHIEVED_TOLERANCE)
+
+
+def is_contaminated(hit_rate: float | None, implied: float) -> bool:
+    """Whether the engine's prefix cache knew more of the prompts than the workload says it can.
+
+    Every trial and every round has prompts of its own, so hits beyond `implied` come from prompts that were
+    sent before: by a run with the same names, by another client of the same engine, or by a proxy that
+    answers out of memory. Such a round skips a part of the prefill that every other trial pays for. How
+    large a part shows, but not what it was worth, so there is nothing to correct it with: a contaminated
+    round is never compared, whichever way it would decide. An engine that does not tell its hit rate cannot
+    be judged, and is not.
+    """
+    return hit_rate is not None and hit_rate > implied + CONTAMINATION_TOLERANCE
 
 
 def is_steady(parts: Sequence[float]) -> bool:

@@ -16,20 +16,27 @@ The window is [opens, closes). Ramp and drain lie outside it; load is the same i
 
 from __future__ import annotations
 
-import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tuner.load import goodput
 from tuner.load.exchange import OK, TIMEOUT, Exchange
+from tuner.load.goodput import Goodput, Limits
+from tuner.load.request_figures import (
+    FEWEST_GAPS,
+    projected_end,
+    tokens_by_chunk,
+    tpot_seconds,
+    weights,
+)
 from tuner.trial.histogram import Histogram
 from tuner.trial.rounds import HISTOGRAMS
 
 SHORTEST_PART_SECONDS = 0.75
 FEWEST_PARTS = 5
-FEWEST_GAPS = 8  # of a request that is not whole, for its TPOT to be more than noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Account:
         bounded_ttft: how many TTFTs are lower bounds.
         asked_output, given_output: tokens of whole requests that have ended, asked for and given.
         details: class of failure -> the first one's own words.
+        goodput: None where no limits were given.
     """
 
     requests: int = 0
@@ -84,20 +92,25 @@ class Account:
     asked_output: int = 0
     given_output: int = 0
     details: dict[str, str] = field(default_factory=dict)
+    goodput: Goodput | None = None
 
 
-def account(exchanges: Sequence[Exchange], window: Window) -> Account:
-    """Account for `exchanges` (all of the ramp, the window and the drain) in `window`."""
+def account(exchanges: Sequence[Exchange], window: Window, limits: Limits | None = None) -> Account:
+    """Account for `exchanges` (all of the ramp, the window and the drain) in `window`.
+
+    Args:
+        limits: of one request, for goodput; None where nobody asks for it.
+    """
     made = Account()
-    made.token_source, tokens_per_chunk = _tokens_per_chunk(exchanges)
+    made.token_source, tokens_per_chunk = tokens_by_chunk(exchanges)
     edges = window.part_edges()
     tokens = [0.0] * (len(edges) - 1)
     for exchange in exchanges:
         _count(made, exchange, window)
         _ttft(made, exchange, window)
         _gaps(made.histograms["itl_ms"], exchange.output_times, window)
-        weights = _weights(exchange, tokens_per_chunk)
-        for part, arrived in enumerate(_tokens_between(exchange.output_times, edges, weights)):
+        by_chunk = weights(exchange, tokens_per_chunk)
+        for part, arrived in enumerate(_tokens_between(exchange.output_times, edges, by_chunk)):
             tokens[part] += arrived
     _open_gaps(made.histograms["itl_ms"], exchanges, window)
     _tpots(made, exchanges, window, tokens_per_chunk)
@@ -107,6 +120,15 @@ def account(exchanges: Sequence[Exchange], window: Window) -> Account:
     made.output_tokens = round(sum(tokens))
     made.in_flight = tuple(_mean_in_flight(exchanges, a, b) for a, b in pairwise(edges))
     made.mean_in_flight = sum(made.in_flight) / len(made.in_flight)
+    if limits is not None:
+        made.goodput = goodput.count(
+            exchanges,
+            limits,
+            opens=window.opens,
+            closes=window.closes,
+            followed_until=window.followed_until,
+            tokens_per_chunk=tokens_per_chunk,
+        )
     return made
 
 
@@ -121,37 +143,14 @@ def overlap(start: float, end: float | None, window_opens: float, window_closes:
     return max(0.0, last - max(start, window_opens))
 
 
-def _tokens_per_chunk(exchanges: Sequence[Exchange]) -> tuple[str, float]:
-    """(token source, tokens in a chunk after the first): by usage over all requests that have it."""
-    tokens = chunks = known = 0
-    for x in exchanges:
-        if x.completion_tokens is not None and x.output_times:
-            known += 1
-            tokens += max(0, x.completion_tokens - x.first_chunk_tokens)
-            chunks += len(x.output_times) - 1
-    if not known:
-        finished = any(x.outcome == OK for x in exchanges)
-        return ("chunks" if finished else "usage"), 1.0
-    return "usage", tokens / chunks if chunks else 1.0
-
-
-def _weights(exchange: Exchange, tokens_per_chunk: float) -> tuple[float, float]:
-    """Tokens in the first chunk, and in each of the others."""
-    chunks = len(exchange.output_times)
-    if exchange.completion_tokens is None or not chunks:
-        return float(exchange.first_chunk_tokens), tokens_per_chunk
-    if chunks == 1:
-        return float(exchange.completion_tokens), 0.0
-    first = exchange.first_chunk_tokens
-    return float(first), max(0, exchange.completion_tokens - first) / (chunks - 1)
-
-
-def _tokens_between(times: array[float], edges: Sequence[float], weights: tuple[float, float]) -> list[float]:
+def _tokens_between(
+    times: array[float], edges: Sequence[float], by_chunk: tuple[float, float]
+) -> list[float]:
     """Tokens that arrived between each two edges."""
     if not times or times[-1] < edges[0] or times[0] >= edges[-1]:
         return []
     places = [bisect_left(times, edge) for edge in edges]
-    first, other = weights
+    first, other = by_chunk
     return [
         (stop - start) * other + (first - other if start == 0 < stop else 0.0)
         for start, stop in pairwise(places)
@@ -217,7 +216,7 @@ def _tpots(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_
         began = x.began
         if began is None or began >= window.closes or (x.ended is not None and x.ended < window.opens):
             continue
-        tpot = _tpot(x, tokens_per_chunk)
+        tpot = tpot_seconds(x, tokens_per_chunk)
         if tpot is None or x.outcome not in ("", OK):
             continue
         whole = x.outcome == OK and not x.shortened and x.ended is not None and x.ended < window.closes
@@ -228,14 +227,6 @@ def _tpots(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_
     if not made.histograms["tpot_ms"].count:
         for tpot in few:
             made.histograms["tpot_ms"].add(tpot * 1e3)
-
-
-def _tpot(x: Exchange, tokens_per_chunk: float) -> float | None:
-    """(last - first) / (output tokens - tokens in the first chunk), seconds; None where it has no meaning."""
-    if len(x.output_times) < 2:
-        return None
-    others = (len(x.output_times) - 1) * _weights(x, tokens_per_chunk)[1]
-    return (x.output_times[-1] - x.output_times[0]) / others if others > 0 else None
 
 
 def _e2es(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_per_chunk: float) -> None:
@@ -252,24 +243,10 @@ def _e2es(made: Account, exchanges: Sequence[Exchange], window: Window, tokens_p
             made.asked_output += x.asked_tokens[1]
             made.given_output += len(x.output_times) if x.completion_tokens is None else x.completion_tokens
         elif x.outcome in ("", TIMEOUT) or (x.outcome == OK and x.shortened):
-            until = _projected_end(x, window, tokens_per_chunk, usual_tpot)
+            until = projected_end(x, window.followed_until, tokens_per_chunk, usual_tpot)
         else:
             continue  # refused or broken: it is in the errors
         e2e_ms.add(max(0.0, until - began) * 1e3)
-
-
-def _projected_end(x: Exchange, window: Window, tokens_per_chunk: float, usual_tpot: float) -> float:
-    """When an unfinished request will have had all that the scenario asks for, at its own speed."""
-    so_far = window.followed_until if x.ended is None else x.ended
-    if not x.output_times:
-        return so_far
-    own = _tpot(x, tokens_per_chunk) if len(x.output_times) > FEWEST_GAPS else None
-    tpot = usual_tpot if own is None else own
-    first, other = _weights(x, tokens_per_chunk)
-    missing = x.asked_tokens[1] - first - other * (len(x.output_times) - 1)
-    if math.isnan(tpot) or missing <= 0:
-        return so_far
-    return max(so_far, x.output_times[-1] + missing * tpot)
 
 
 def _mean_in_flight(exchanges: Sequence[Exchange], opens: float, closes: float) -> float:

@@ -2,12 +2,16 @@
 
 TTFT = first token - send (intended send for an open loop). TPOT = (last token - first token) / (output
 tokens - tokens in the first chunk). ITL = all gaps between chunks, pooled. E2E = last token - send.
+Goodput = requests within every limit of the `goodput` section, per second; its share is of all that were
+sent, the failed ones and those that are late already among them.
+
+Metrics of kind "engine" are what the engine says of itself; they cannot be told (NaN) where it does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
@@ -27,7 +31,12 @@ class Quantiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The counts of one load point, summed over rounds; histograms merged."""
+    """The counts of one load point, summed over rounds; histograms merged.
+
+    Attributes:
+        good, late: see PointResult; good is None where no limits are set.
+        engine: name of an engine's metric -> its figure over all rounds; absent where it is not offered.
+    """
 
     window_seconds: float
     requests: int
@@ -35,16 +44,24 @@ class Totals:
     output_tokens: int
     input_tokens: int
     histograms: Mapping[str, Quantiles]
+    good: int | None = None
+    late: int = 0
+    engine: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A named figure: `formula(totals)`, NaN where it cannot be told."""
+    """A named figure: `formula(totals)`, NaN where it cannot be told.
+
+    Attributes:
+        kind: "goodput" needs the section of that name, "engine" an engine that offers it.
+    """
 
     name: str
     better: Literal["higher", "lower"]
     formula: Callable[[Totals], float]
     quantile: float | None = None  # of the histogram it reads, where it is a percentile
+    kind: Literal["client", "goodput", "engine"] = "client"
 
 
 def _ratio(over: float, under: float) -> float:
@@ -71,6 +88,18 @@ def _latencies(histogram: str) -> list[Metric]:
     return found
 
 
+def _engine(name: str, better: Literal["higher", "lower"]) -> Metric:
+    return Metric(name, better, lambda t: t.engine.get(name, float("nan")), kind="engine")
+
+
+def _goodput(t: Totals) -> float:
+    return float("nan") if t.good is None else _ratio(t.good, t.window_seconds)
+
+
+def _goodput_share(t: Totals) -> float:
+    return float("nan") if t.good is None else _ratio(t.good, t.requests + t.failed + t.late)
+
+
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in [
@@ -87,5 +116,15 @@ METRICS: dict[str, Metric] = {
         *_latencies("tpot_ms"),
         *_latencies("itl_ms"),
         *_latencies("e2e_ms"),
+        Metric("goodput", "higher", _goodput, kind="goodput"),
+        Metric("goodput_share", "higher", _goodput_share, kind="goodput"),
+        _engine("engine_running_mean", "higher"),  # requests in the running batch
+        _engine("engine_running_max", "higher"),
+        _engine("engine_waiting_mean", "lower"),  # requests in the engine's queue
+        _engine("engine_waiting_max", "lower"),
+        _engine("kv_cache_use_mean", "lower"),  # share, 0 to 1
+        _engine("kv_cache_use_max", "lower"),
+        _engine("preemptions_per_second", "lower"),
+        _engine("prefix_cache_hit_rate", "higher"),  # share of prompt tokens (of blocks: TensorRT-LLM)
     ]
 }

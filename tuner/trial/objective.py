@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from tuner.spec.metrics import METRICS, Metric, Totals
+from tuner.trial.batch_means import widening
+from tuner.trial.engine_totals import merged_engine
 from tuner.trial.histogram import Histogram
 from tuner.trial.ports import Score
 from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
@@ -40,8 +42,11 @@ class MergedObjective:
     slos: Mapping[str, float]
 
     def score(self, rounds: Sequence[RoundResult]) -> Score:
-        """See `Objective.score`. Client-bound and invalid rounds are left out; with no other the
-        figures are those of all rounds and `measured` is False, as it is where an objective is not known.
+        """See `Objective.score`.
+
+        Client-bound, invalid and contaminated rounds are left out; with no other the figures are those of
+        all rounds and `measured` is False. So it is where an objective is not known, and where an SLO stands
+        on a metric that the engine does not offer: what nobody sees is never met.
         """
         usable = [r for r in rounds if r.usable]
         counted = usable or list(rounds)
@@ -50,14 +55,28 @@ class MergedObjective:
         violations = {m: self._violation(m, _worst_point(m, points, metrics)) for m in self.slos}
         certain = {m: self._violation(m, self._kinder_end(m, points), unknown=-1.0) for m in self.slos}
         values = tuple(metrics[g.metric] for g in self.goals)
+        reason = _why_unusable(rounds) if not usable else self._untold(points, metrics)
         return Score(
             values=values,
             intervals=tuple(self._interval(g.metric, points, geometric=True) for g in self.goals),
             violations=violations,
             certain_violations=certain,
             metrics={k: v for k, v in metrics.items() if not math.isnan(v)},
-            measured=bool(usable) and not any(map(math.isnan, values)),
+            measured=not reason,
+            reason=reason,
         )
+
+    def _untold(self, points: Iterable[str], metrics: Mapping[str, float]) -> str:
+        """What cannot be told and has to be; "" for nothing."""
+        unoffered = [
+            m
+            for m in dict.fromkeys([*self.slos, *(g.metric for g in self.goals)])
+            if _metric(m).kind == "engine" and math.isnan(_worst_point(m, points, metrics))
+        ]
+        if unoffered:
+            return f"the engine does not offer {', '.join(unoffered)}, which slo or objective names"
+        unknown = [g.metric for g in self.goals if math.isnan(metrics[g.metric])]
+        return f"{', '.join(unknown)} cannot be told" if unknown else ""
 
     def _metrics(self, points: Mapping[str, Totals]) -> dict[str, float]:
         found = {f"{p}.{m.name}": m.formula(t) for p, t in points.items() for m in METRICS.values()}
@@ -90,6 +109,11 @@ class MergedObjective:
         return _worst(metric, lows), _worst(metric, highs)
 
 
+def _why_unusable(rounds: Sequence[RoundResult]) -> str:
+    words = dict.fromkeys(word for one in rounds for word in one.unusable)
+    return f"no round may be trusted: {', '.join(words)}"
+
+
 def totals(results: Sequence[PointResult]) -> Totals:
     """The sums and merged histograms of one load point's results (at least one)."""
     merged = {name: Histogram() for name in HISTOGRAMS}
@@ -103,6 +127,9 @@ def totals(results: Sequence[PointResult]) -> Totals:
         output_tokens=sum(r.output_tokens for r in results),
         input_tokens=sum(r.input_tokens for r in results),
         histograms=merged,
+        good=None if any(r.good is None for r in results) else sum(r.good or 0 for r in results),
+        late=sum(r.late for r in results),
+        engine=merged_engine(results),
     )
 
 
@@ -111,7 +138,7 @@ def interval(metric: Metric, results: Sequence[PointResult]) -> Interval:
 
     A percentile's is that of its order statistics (ranks n q -+ 1.96 sqrt(n q (1-q))); of anything else,
     Student's t over the rounds, or for output tokens per second in a single round over its parts (batch
-    means). (nan, nan) where there is too little to tell.
+    means, widened where the parts hang together). (nan, nan) where there is too little to tell.
     """
     if metric.quantile is not None:
         histogram = totals(results).histograms[f"{metric.name.rsplit('_', 2)[0]}_ms"]
@@ -119,7 +146,7 @@ def interval(metric: Metric, results: Sequence[PointResult]) -> Interval:
         return _quantile_interval(histogram, metric.quantile)
     batches = [metric.formula(totals([r])) for r in results]
     if len(results) == 1 and metric.name == "output_tokens_per_second":
-        batches = list(results[0].parts)
+        return _t_interval(results[0].parts, wider=widening(results[0].parts))
     return _t_interval([b for b in batches if not math.isnan(b)])
 
 
@@ -132,10 +159,10 @@ def _quantile_interval(histogram: Histogram, q: float) -> Interval:
     return histogram.quantile(low), histogram.quantile(high) if high <= 1 else math.inf
 
 
-def _t_interval(batches: Sequence[float]) -> Interval:
+def _t_interval(batches: Sequence[float], *, wider: float = 1.0) -> Interval:
     if len(batches) < 2:
         return UNKNOWN
-    half = t_975(len(batches) - 1) * stdev(batches) / math.sqrt(len(batches))
+    half = wider * t_975(len(batches) - 1) * stdev(batches) / math.sqrt(len(batches))
     middle = fmean(batches)
     return middle - half, middle + half
 

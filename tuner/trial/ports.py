@@ -215,8 +215,9 @@ class Score:
         violations: SLO metric -> how far beyond the limit, as a share of the limit; <= 0 is within.
         certain_violations: the same for the end of the metric's interval that is kinder to the trial.
         metrics: every metric of the merged rounds, `<point>.<metric>` and, over the points, `<metric>`.
-        measured: False where no round may be trusted (all of them client-bound or invalid), or an objective
-            cannot be told (NaN).
+        measured: False where no round may be trusted (all of them client-bound, invalid or contaminated), an
+            objective cannot be told (NaN), or an SLO stands on what the engine does not offer.
+        reason: one line, why it is not measured; "" where it is.
     """
 
     values: tuple[float, ...]
@@ -225,6 +226,7 @@ class Score:
     certain_violations: dict[str, float]
     metrics: dict[str, float]
     measured: bool = True
+    reason: str = ""
 
     @property
     def feasible(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tuner.trial.histogram import Histogram
@@ -29,6 +29,13 @@ class Trust:
         foreign_cpu_cores: cores used by processes that are neither the client nor the engine.
         steal_share: CPU time stolen by the hypervisor, share of all cores.
         waves: mean number of requests each stream finished in the window (closed loop); 0 for open loop.
+        contaminated: the engine's prefix cache answered more of the prompts than the workload implies, so it
+            knew them from before: a round of another deployment, or of another client. Its figures are too
+            good by an amount that nobody knows, and would be no other trial's: never prunes or wins.
+        implied_hit_rate: the share of prompt tokens that the workload itself lets a prefix cache answer.
+        lag1: correlation of each part of the window with the one before it; None where the window has too
+            few parts, or they do not differ.
+        round_trip_ms: of the network between client and engine; None where it was not measured.
         reasons: one short line for each mark that is set.
     """
 
@@ -45,12 +52,26 @@ class Trust:
     foreign_cpu_cores: float = 0.0
     steal_share: float = 0.0
     waves: float = 0.0
+    contaminated: bool = False
+    implied_hit_rate: float = 0.0
+    lag1: float | None = None
+    round_trip_ms: float | None = None
     reasons: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
         """Whether the measurement may prune a trial or make it win."""
-        return not (self.client_bound or self.invalid)
+        return not self.unusable
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Why it may not, a word for each reason; () where it may."""
+        marks = {
+            "client-bound": self.client_bound,
+            "invalid": self.invalid,
+            "contaminated": self.contaminated,
+        }
+        return tuple(word for word, is_set in marks.items() if is_set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,11 @@ class PointResult:
         cut: still in flight when the window ended; their tokens inside the window count.
         histograms: one per name in HISTOGRAMS.
         parts: output tokens per second in each of equal parts of the window (for batch means).
-        engine: the engine's own metrics in the window; absent means missing, never 0.
+        engine: the engine's own metrics in the window (see tuner.load.engine_metrics.summary); absent means
+            missing, never 0.
+        good: requests that ended inside the window within every limit of `goodput`; None where no limits
+            are set.
+        late: in flight when the window ended, and beyond one of those limits by then.
     """
 
     point: str
@@ -80,6 +105,8 @@ class PointResult:
     parts: tuple[float, ...] = ()
     engine: dict[str, float] = field(default_factory=dict)
     trust: Trust = Trust()
+    good: int | None = None
+    late: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""
@@ -95,20 +122,29 @@ class PointResult:
             "parts": list(self.parts),
             "engine": self.engine,
             "trust": {**asdict(self.trust), "reasons": list(self.trust.reasons)},
+            "good": self.good,
+            "late": self.late,
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PointResult:
-        """What `to_json` wrote."""
-        trust = dict(stored["trust"])
-        trust["reasons"] = tuple(trust["reasons"])
-        fields = {k: v for k, v in stored.items() if k not in ("histograms", "parts", "trust")}
+        """What `to_json` wrote, in this version or an earlier one; what a later one added is left out."""
+        trust = _known(Trust, stored["trust"])
+        trust["reasons"] = tuple(trust.get("reasons", ()))
+        rest = _known(cls, stored)
         return cls(
-            **fields,
-            histograms={name: Histogram.from_json(h) for name, h in stored["histograms"].items()},
-            parts=tuple(stored["parts"]),
-            trust=Trust(**trust),
+            **{
+                **rest,
+                "histograms": {name: Histogram.from_json(h) for name, h in stored["histograms"].items()},
+                "parts": tuple(stored.get("parts", ())),
+                "trust": Trust(**trust),
+            }
         )
+
+
+def _known(kind: type[Trust] | type[PointResult], stored: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +165,12 @@ class RoundResult:
     @property
     def usable(self) -> bool:
         """Whether every point of it may prune a trial or make it win."""
-        return all(p.trust.usable for p in self.points)
+        return not self.unusable
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Why it may not, a word for each reason; () where it may."""
+        return tuple(dict.fromkeys(word for p in self.points for word in p.trust.unusable))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""

@@ -18,7 +18,7 @@ CLOSED, OPEN = Asked(16, None), Asked(None, 10.0)
 def judged(
     made: Account | None = None, asked: Asked = CLOSED, host: HostUsage | None = None, **given: Any
 ) -> Trust:
-    made = made or Account(mean_in_flight=16.0, requests=40, parts=(100.0,) * 5)
+    made = made or Account(mean_in_flight=16.0, requests=64, parts=(100.0,) * 5)
     fields = {"lag_ms": [1.0] * 100, "window_seconds": 5.0, "paused_streams": 0.0, **given}
     return judge(made, asked, host or HostUsage(), **fields)
 
@@ -26,7 +26,7 @@ def judged(
 def test_a_clean_window_has_no_mark_and_no_reason() -> None:
     trust = judged()
     assert trust.usable and not trust.dirty and trust.steady and not trust.over_saturated
-    assert (trust.reasons, trust.waves, trust.achieved, trust.asked) == ((), 2.5, 16.0, 16.0)
+    assert (trust.reasons, trust.waves, trust.achieved, trust.asked) == ((), 4.0, 16.0, 16.0)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_concurrency_more_than_5_percent_off_is_invalid(in_flight: float, invali
 
 
 def test_streams_that_pause_after_failures_do_not_make_a_window_invalid() -> None:
-    made = Account(mean_in_flight=6.0, errors={"http_500": 30}, details={"http_500": "broken"})
+    made = Account(mean_in_flight=6.0, requests=48, errors={"http_500": 30}, details={"http_500": "broken"})
     trust = judged(made, paused_streams=10.0)
     assert not trust.invalid and trust.achieved == 6.0
     assert trust.reasons == ("30 requests failed, http_500: broken",)
@@ -95,8 +95,47 @@ def test_a_growing_queue_is_over_saturated_and_a_steady_one_is_not() -> None:
 
 
 def test_answers_that_end_early_are_told() -> None:
-    made = Account(mean_in_flight=16.0, asked_output=640, given_output=100)
+    made = Account(mean_in_flight=16.0, requests=64, asked_output=640, given_output=100)
     assert "16% of the output" in judged(made).reasons[0]
+
+
+@pytest.mark.parametrize(("hit_rate", "implied", "contaminated"), [(0.04, 0.0, False), (0.06, 0.0, True)])
+def test_a_cache_that_knows_more_than_the_workload_implies_is_contaminated(
+    hit_rate: float, implied: float, contaminated: bool
+) -> None:
+    trust = judged(engine={"prefix_cache_hit_rate": hit_rate}, implied_hit_rate=implied)
+    assert trust.contaminated is contaminated and trust.usable is not contaminated
+    assert [r.partition(":")[0] for r in trust.reasons] == ["contaminated"] * contaminated
+
+
+def test_hits_that_the_workload_implies_are_no_contamination() -> None:
+    trust = judged(engine={"prefix_cache_hit_rate": 0.5}, implied_hit_rate=0.5)
+    assert trust.usable and trust.implied_hit_rate == 0.5
+
+
+def test_an_engine_that_tells_no_hit_rate_is_not_judged_by_it() -> None:
+    assert not judged(engine={"engine_running_mean": 3.0}).contaminated
+
+
+def test_a_closed_loop_of_fewer_than_three_waves_says_so_and_counts() -> None:
+    few = judged(Account(mean_in_flight=16.0, requests=40))
+    assert few.usable and few.reasons == ("spans 2.5 waves of the closed loop; at least 3 would be right",)
+    assert judged(Account(sent=40, scheduled=40), OPEN).reasons == ()
+
+
+def test_parts_that_hang_together_are_told() -> None:
+    waves = (100.0, 110.0, 120.0, 110.0, 100.0, 90.0, 80.0, 90.0, 100.0, 110.0, 120.0, 110.0, 100.0, 90.0)
+    trust = judged(Account(mean_in_flight=16.0, requests=64, parts=waves))
+    assert trust.lag1 is not None and trust.lag1 > 0.6
+    assert "hang together" in trust.reasons[-1]
+    zigzag = judged(Account(mean_in_flight=16.0, requests=64, parts=(100.0, 90.0) * 7))
+    assert zigzag.lag1 is not None and zigzag.lag1 < -0.8 and zigzag.reasons == ()
+
+
+def test_missed_scrapes_are_told() -> None:
+    assert judged(engine={"scrapes_missed": 2.0}).reasons == (
+        "2 scrapes of the engine's metrics failed or were too slow",
+    )
 
 
 def test_the_serving_pid_is_read_from_the_endpoint() -> None:

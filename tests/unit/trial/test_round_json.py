@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.trial.histogram import RELATIVE_ERROR, Histogram
-from tuner.trial.rounds import RoundResult, Trust
+from tuner.trial.rounds import PointResult, RoundResult, Trust
 
 VALUES = st.lists(st.floats(0, 1e9, allow_nan=False), max_size=50)
 
@@ -52,3 +53,19 @@ def test_a_round_read_back_is_the_same_with_all_its_marks(point, one_round):
     assert back.to_json() == made.to_json()
     assert back.points[0].trust == trust
     assert (back.usable, back.number) == (False, 3)
+
+
+def test_what_an_earlier_version_wrote_is_read_with_defaults(point: Callable[..., PointResult]) -> None:
+    stored = RoundResult(1, 5.0, 12.0, (point(),)).to_json()
+    (old,) = stored["points"]
+    for name in ("contaminated", "implied_hit_rate", "lag1", "round_trip_ms"):
+        del old["trust"][name]
+    del old["good"], old["late"]
+    (found,) = RoundResult.from_json(json.loads(json.dumps(stored))).points
+    assert (found.good, found.late, found.trust.contaminated, found.trust.lag1) == (None, 0, False, None)
+
+
+def test_what_a_later_version_added_is_left_out(point: Callable[..., PointResult]) -> None:
+    stored = RoundResult(1, 5.0, 12.0, (point(),)).to_json()
+    stored["points"][0]["of_tomorrow"] = stored["points"][0]["trust"]["of_tomorrow"] = 1
+    assert RoundResult.from_json(stored).points[0].to_json() == point().to_json()
