@@ -177,8 +177,9 @@ def test_ctrl_c_once_ends_in_good_order_and_twice_at_once(lab):
     assert lab.the_run() == run
     assert lab.engines()
     again.interrupt()
+    whole_runs.until(lambda: "Ctrl-C again ends at once" in again.out, seconds=10, what="it is told so")
     again.interrupt()
-    ended = again.wait(3)
+    ended = again.wait(8)
     assert ended.code == INTERRUPTED
     assert "Traceback" not in ended.err
     whole_runs.until(lambda: not lab.engines(), seconds=3, what="no engine is left")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -102,19 +101,8 @@ class Started:
         return self._err.read_text(errors="replace")
 
     def interrupt(self) -> None:
-        """Ctrl-C as a terminal sends it: to the whole group, Ray's processes among them.
-
-        Returns once it has arrived: two that are pending at once are one.
-        """
+        """Ctrl-C as a terminal sends it: to the whole group, Ray's processes among them."""
         os.killpg(self.process.pid, signal.SIGINT)
-        until(lambda: not self._pending(signal.SIGINT), seconds=10, what="the signal has arrived", every=0.01)
-
-    def _pending(self, number: int) -> bool:
-        status = Path(f"/proc/{self.process.pid}/status")
-        with contextlib.suppress(OSError):
-            masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*(\w+)$", status.read_text(), re.MULTILINE)
-            return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
-        return False
 
 
 class Lab:

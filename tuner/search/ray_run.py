@@ -21,6 +21,7 @@ from tuner.spec import Experiment
 from tuner.trial.ports import Slot
 
 _ACTORS_SECONDS = 60.0
+_ENDING = "ends in good order; Ctrl-C again ends at once"
 _NOTES_SECONDS = 1.0
 _PATIENCE_SECONDS = 5.0  # a deployment that waits longer for its place is spoken of
 
@@ -126,7 +127,7 @@ class RayRun:
                     self._actor(trial.slot).cancel.remote(trial.name)
             line = self._waiting_line(pending, pending_since) or room.answer
             link.hold = bool(line)
-            look(line, doing.answer)
+            look(_ENDING if interrupt.asked else line, doing.answer)
 
         no_notes: dict[str, str] = {}
         with (
