@@ -42,7 +42,7 @@ def run_beside(
     with tempfile.TemporaryDirectory() as place:
         log, folder = Path(place) / "truth.log", Path(place) / "out"
         folder.mkdir()
-        with TruthServer(log=log, tokens=tokens) as server:
+        with TruthServer(log=log, tokens=tokens, nice=-10) as server:
             job = Job(
                 url=server.url,
                 tokenizer=write_tokenizer(Path(place) / "tokenizer"),

@@ -7,7 +7,7 @@
 
 typedef struct {
   const char *log;
-  long port, first_us, gap_us, tokens, spin_us, cpu, places, queue, service_us, seed;
+  long port, first_us, gap_us, tokens, spin_us, cpu, places, queue, nice, service_us, seed;
   int exponential;
 } Options;
 
@@ -16,7 +16,7 @@ static void options_read(Options *o, int count, char **arguments) {
                  .service_us = 1000000, .seed = 1};
   struct { const char *flag; long *value; } numbers[] = {
       {"--port", &o->port}, {"--first-us", &o->first_us}, {"--gap-us", &o->gap_us}, {"--tokens", &o->tokens},
-      {"--spin-us", &o->spin_us}, {"--cpu", &o->cpu}, {"--places", &o->places}, {"--queue", &o->queue},
+      {"--nice", &o->nice}, {"--spin-us", &o->spin_us}, {"--cpu", &o->cpu}, {"--places", &o->places}, {"--queue", &o->queue},
       {"--service-us", &o->service_us}, {"--seed", &o->seed}};
   for (int k = 1; k < count; k += 2) {
     const char *flag = arguments[k], *given = k + 1 < count ? arguments[k + 1] : "";

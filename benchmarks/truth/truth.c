@@ -11,6 +11,7 @@
  *   --tokens N          where the body does not say (100)
  *   --spin-us N         the last stretch before a token is due is spent awake (20); 0 sleeps all of it
  *   --cpu N             pin the server to this core
+ *   --nice N            its priority (0): below 0, where that is allowed, it is on time beside a busy client
  *  A capacity, for searches of the highest rate:
  *   --places K          requests served at a time; others wait, first come first served (0: no limit)
  *   --queue Q           requests that may wait; more are answered 503 (-1: no limit)
@@ -271,6 +272,7 @@ static void prepare_process(void) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
+  if (options.nice) setpriority(PRIO_PROCESS, 0, options.nice); /* not allowed: it stays as it is */
   if (options.cpu >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
