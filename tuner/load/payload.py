@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Api = Literal["completions", "chat"]
+Prompt = str | Sequence[tuple[str, str]]  # text, or a chat's messages: role, content
+GREEDY: Mapping[str, Any] = {"temperature": 0}
 
 # Not part of every server's API: dropped where the server names one of them in a refusal.
 OPTIONAL_FIELDS = ("ignore_eos", "stream_options")
@@ -14,12 +17,15 @@ OPTIONAL_FIELDS = ("ignore_eos", "stream_options")
 class Payload:
     """Bodies for one model on one API.
 
-    Sampling is greedy: what the load measures must not hang on a random draw.
+    Args:
+        sampling: fields of the body; greedy unless the workload asks for else, as what the load measures
+            should not hang on a random draw. One that the server refuses is an error: it was asked for.
     """
 
-    def __init__(self, model: str, api: Api) -> None:
+    def __init__(self, model: str, api: Api, sampling: Mapping[str, Any] = GREEDY) -> None:
         self._model = model
         self._api = api
+        self._sampling = dict(sampling)
         self._dropped: set[str] = set()
 
     @property
@@ -32,14 +38,20 @@ class Payload:
         """Whether the server is asked for its count of tokens."""
         return "stream_options" not in self._dropped
 
-    def body(self, prompt: str, *, max_tokens: int) -> bytes:
-        """The body of a streamed completion of exactly `max_tokens` tokens, where the server obeys."""
-        asked: Any = prompt if self._api == "completions" else [{"role": "user", "content": prompt}]
+    def body(self, prompt: Prompt, *, max_tokens: int) -> bytes:
+        """The body of a streamed completion of exactly `max_tokens` tokens, where the server obeys.
+
+        Text is a chat's one message of the user; messages are for chat alone.
+        """
+        asked: Any = prompt
+        if self._api == "chat":
+            messages = (("user", prompt),) if isinstance(prompt, str) else prompt
+            asked = [{"role": role, "content": content} for role, content in messages]
         fields = {
             "model": self._model,
             "prompt" if self._api == "completions" else "messages": asked,
             "max_tokens": max_tokens,
-            "temperature": 0,
+            **self._sampling,
             "stream": True,
             "stream_options": {"include_usage": True},
             "ignore_eos": True,

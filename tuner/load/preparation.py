@@ -11,6 +11,7 @@ from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
 from tuner.load.prompts import PromptText
 from tuner.load.tokenize import tokenize_path_and_body, tokens_in
+from tuner.spec.content import Content
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 
@@ -23,8 +24,9 @@ class Prepared:
 
     Attributes:
         payload: knows which optional fields the server refused.
-        fits: load point's name -> how its prompt lengths were calibrated.
-        prefixes: load point's name -> what its prompts start with; "" for nothing.
+        fits: load point's name -> how its prompt lengths were calibrated; of the parts of a mix after the
+            first also `<name> <part's index>`.
+        prefixes: the same -> what its prompts start with; "" for nothing.
         notes: lines that every round's trust record carries.
     """
 
@@ -32,6 +34,14 @@ class Prepared:
     fits: dict[str, PromptLengths] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def fits_of(self, point: LoadPoint) -> list[PromptLengths]:
+        """How the lengths of each of the point's kinds of requests were calibrated."""
+        return [self.fits[_key(point, part)] for part in range(len(point.parts))]
+
+    def prefixes_of(self, point: LoadPoint) -> list[str]:
+        """What each of them starts with."""
+        return [self.prefixes[_key(point, part)] for part in range(len(point.parts))]
 
 
 async def probe(endpoint: Endpoint, api: Api, *, timeout_seconds: float, clock: Clock) -> None:
@@ -73,39 +83,53 @@ class Preparing:
         Raises:
             LoadError: the endpoint does not answer, or refuses the prompts.
         """
-        prefix = ""
-        if point.shared_prefix:
-            prefix = self._text.prompt(point.shared_prefix, seed=f"{self._salt} {point.name} prefix")
-        mean = max(1, round(point.lengths.mean_tokens()[0]))
+        for index, part in enumerate(point.parts):
+            key = _key(point, index)
+            found.fits[key], found.prefixes[key] = PromptLengths(), ""
+            if part.dataset is None:
+                await self._calibrate(key, part, found)
+            else:
+                await self._served("ready", found.payload)  # learns which optional fields are refused
+
+    async def _calibrate(self, key: str, part: Content, found: Prepared) -> None:
+        mean = max(1, round(part.lengths.mean_tokens()[0]))
+        if part.shared_prefix:
+            found.prefixes[key] = await self._prefix(key, part.shared_prefix, found.payload)
+        fit = await self._fit(mean, found.prefixes[key], f"{key} lengths", found.payload)
+        found.fits[key] = fit
+        if fit.source == "words":
+            found.notes.append(f"{key}: the server counts no prompt tokens; a word is taken for one")
+
+    async def _prefix(self, key: str, tokens: int, payload: Payload) -> str:
+        """A text of so many tokens, as the server counts them within a prompt."""
+        fit = await self._fit(tokens, "", f"{key} prefix", payload)
+        words, trims = PromptLengths(0.0, fit.per_word, fit.per_trim, fit.source).words(tokens)
+        return self._text.prompt(words, seed=f"{self._salt} {key} prefix", trims=trims)
+
+    async def _served(self, prompt: str, payload: Payload) -> Exchange:
+        until = self._clock() + self._workload.request_timeout_seconds
+        return await served(
+            self._connection, self._origin, payload, prompt, max_tokens=1, until=until, clock=self._clock
+        )
+
+    async def _fit(self, tokens: int, prefix: str, name: str, payload: Payload) -> PromptLengths:
+        """Fitted near `tokens`, by usage or /tokenize; the default one where neither counts."""
 
         async def by_usage(prompt: str) -> int | None:
-            until = self._clock() + self._workload.request_timeout_seconds
-            return (
-                await served(
-                    self._connection,
-                    self._origin,
-                    found.payload,
-                    prompt,
-                    max_tokens=1,
-                    until=until,
-                    clock=self._clock,
-                )
-            ).prompt_tokens
+            return (await self._served(prompt, payload)).prompt_tokens
 
         for source, count in (("usage", by_usage), ("tokenize", self._tokenized)):
             fit = await calibrate(
                 count,
-                tokens=mean,
+                tokens=tokens,
                 source=source,
                 text=self._text,
                 prefix=prefix,
-                seed=f"{self._workload.seed} {point.name} lengths",
+                seed=f"{self._workload.seed} {name}",
             )
             if fit.achieved is not None:
                 break
-        else:
-            found.notes.append(f"{point.name}: the server counts no prompt tokens; a word is taken for one")
-        found.fits[point.name], found.prefixes[point.name] = fit, prefix
+        return fit
 
     async def _tokenized(self, prompt: str) -> int | None:
         path, body = tokenize_path_and_body(self._model, prompt)
@@ -117,6 +141,10 @@ class Preparing:
             streamed=False,
         )
         return tokens_in(answer) if exchange.outcome == OK else None
+
+
+def _key(point: LoadPoint, part: int) -> str:
+    return f"{point.name} {part}" if part else point.name
 
 
 async def served(

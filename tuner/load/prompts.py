@@ -50,6 +50,10 @@ class PromptText:
             text = " ".join(head) + self._text[turn:end] + self._text[start:turn]
         return (f"{prefix} {text}" if prefix else text) + TRIM * trims
 
+    def trims(self, count: int) -> str:
+        """So many trimming words, to stand behind a prompt."""
+        return TRIM * count
+
     def _grow(self, words: int) -> None:
         while len(self._ends) <= words:
             block = list(WORDS)

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-from tuner.load.calibration import PromptLengths
+from collections.abc import Sequence
+
 from tuner.load.exchange import Exchange
 from tuner.load.origin import Origin
-from tuner.load.payload import Payload
-from tuner.load.prompts import PromptText
+from tuner.load.payload import Payload, Prompt
+from tuner.load.schedule import Ask
+from tuner.load.writers import Writer
 
 
 class RequestMaker:
-    """Turns lengths into requests: a new prompt for each, lengths that do not depend on the salt.
+    """Turns asks into requests: what they say depends on the salt, how long they are does not.
 
     Args:
-        name: of the round and point; with `salt` and the request's own name it seeds the prompt.
-        prefix: what all prompts of the point start with; "" for nothing.
+        writers: one for each kind of the load point's requests.
+        name: of the round and point; with `salt` and the request's own name it seeds what is generated.
     """
 
     def __init__(
-        self,
-        *,
-        origin: Origin,
-        payload: Payload,
-        text: PromptText,
-        lengths: PromptLengths,
-        salt: str,
-        name: str,
-        prefix: str = "",
+        self, *, origin: Origin, payload: Payload, writers: Sequence[Writer], salt: str, name: str
     ) -> None:
         self._origin = origin
         self._payload = payload
-        self._text = text
-        self._lengths = lengths
+        self._writers = writers
         self._seed = f"{salt} {name}"
-        self._prefix = prefix
 
     def make(
-        self, name: str, tokens: tuple[int, int], *, left: int | None = None, intended: float | None = None
+        self, name: str, tokens: Ask, *, left: int | None = None, intended: float | None = None
     ) -> tuple[Exchange, bytes]:
-        """The request named `name` of (input, output) `tokens`, and the record of it.
+        """The request named `name` that asks for `tokens`, and the record of it.
 
         Args:
             left: ask for only so much of the output: a request met on its way.
             intended: when it is to be sent (open loop).
         """
-        words, trims = self._lengths.words(tokens[0])
-        prompt = self._text.prompt(words, seed=f"{self._seed} {name}", trims=trims, prefix=self._prefix)
-        body = self._payload.body(prompt, max_tokens=tokens[1] if left is None else left)
-        exchange = Exchange(intended=intended, asked_tokens=tokens, shortened=left is not None)
+        prompt = self._writers[tokens.part].prompt(tokens, seed=f"{self._seed} {name}")
+        return self.request(prompt, tokens, left=left, intended=intended)
+
+    def request(
+        self, prompt: Prompt, ask: Ask, *, left: int | None = None, intended: float | None = None
+    ) -> tuple[Exchange, bytes]:
+        """The same for a prompt that is there already."""
+        body = self._payload.body(prompt, max_tokens=ask.output_tokens if left is None else left)
+        exchange = Exchange(intended=intended, asked_tokens=ask[:2], shortened=left is not None)
         return exchange, self._origin.post(self._payload.path, body)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tuner.spec.scenario import Scenario
 from tuner.spec.workload import LoadPoint
@@ -38,22 +39,53 @@ def arrival_seconds(point: LoadPoint, rng: random.Random) -> Iterator[float]:
         yield at
 
 
-class Lengths:
-    """Lengths of one stream of requests: the k-th is the same for every trial, whenever it is sent."""
+class Ask(NamedTuple):
+    """What one request asks for.
 
-    def __init__(self, scenario: Scenario, *, seed: str) -> None:
-        self._scenario = scenario
+    Attributes:
+        input_tokens, output_tokens: of its prompt (all that it carries) and of its answer.
+        part: which of the load point's kinds of requests it is of; 0 where there is one.
+        row: its row in that part's file; -1 where there is none.
+        turn: of its conversation, 0-based.
+        new_tokens: of the input, what no earlier turn of its conversation had.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    part: int = 0
+    row: int = -1
+    turn: int = 0
+    new_tokens: int = 0
+
+
+Draw = Callable[[random.Random], Ask]
+
+
+class Lengths:
+    """The asks of one stream of requests: the k-th is the same for every trial, whenever it is sent.
+
+    Args:
+        source: a scenario, or what draws the next ask.
+    """
+
+    def __init__(self, source: Scenario | Draw, *, seed: str) -> None:
+        self._draw = scenario_draw(source) if isinstance(source, Scenario) else source
         self._rng = random.Random(seed)
 
-    def next(self) -> tuple[int, int]:
-        """(input, output) tokens of the next request."""
-        return self._scenario.sample(self._rng)
+    def next(self) -> Ask:
+        """The next request."""
+        return self._draw(self._rng)
 
-    def remainder(self) -> tuple[tuple[int, int], int]:
-        """The next request as if met somewhere on its way: its lengths, and how much of its output is left.
+    def remainder(self) -> tuple[Ask, int]:
+        """The next request as if met somewhere on its way, and how much of its output is left.
 
         What is left is a uniform share, at least one token. A stream starts with one, or all streams
         would run in step.
         """
-        tokens = self.next()
-        return tokens, self._rng.randint(1, tokens[1])
+        ask = self.next()
+        return ask, self._rng.randint(1, ask.output_tokens)
+
+
+def scenario_draw(scenario: Scenario, part: int = 0) -> Draw:
+    """Draws lengths alone."""
+    return lambda rng: Ask(*scenario.sample(rng), part)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Sequence
 
 from tuner.load.connection import Clock
 from tuner.load.connections import Connections, most_connections
+from tuner.load.conversations import Conversing, TalkingConnections
 from tuner.load.engine_metrics import EngineScraper
 from tuner.load.goodput import Limits
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
+from tuner.load.loading import Loading
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
 from tuner.load.point_result import point_result
@@ -21,7 +22,6 @@ from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
 from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, pass_over
 from tuner.load.round_trip import is_elsewhere, round_trip_ms
-from tuner.load.schedule import Lengths, arrival_seconds
 from tuner.load.traffic import WHOLE, ClosedLoop, OpenLoop, Share, Traffic
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
@@ -52,7 +52,8 @@ class Target:
         share: Share = WHOLE,
         limits: Limits | None = None,
     ) -> None:
-        self.found = Prepared(Payload(endpoint.model, api))
+        api = "chat" if workload.chat else api
+        self.found = Prepared(Payload(endpoint.model, api, workload.sampling.fields()))
         self.crew: Crew | None = None
         self.share = share
         self._limits = limits
@@ -65,6 +66,7 @@ class Target:
         self._origin = Origin.of(endpoint)
         self._text = PromptText()
         self._connections = Connections(self._origin, clock=clock)
+        self._talking = TalkingConnections(self._origin, clock=clock)
         self._most_in_flight = 0
         self._idle_number = 0
         self._idle = IdleWatch(
@@ -174,7 +176,7 @@ class Target:
         in_step: InStep | None = None,
     ) -> Passed:
         """This process's share of one ramp, window and drain under `point`."""
-        await self._connections.open(self._streams(point))
+        await self._connections.open(0 if point.converses else self._streams(point))
         return await pass_over(
             self._traffic(point, number),
             window_seconds=window_seconds,
@@ -188,6 +190,7 @@ class Target:
         """Drop the connections."""
         self._idle.close()
         self._scraper.close()
+        self._talking.close()
         await self._connections.close()
 
     def _result(self, point: LoadPoint, passed: Passed, *, at_rest: bool) -> PointResult:
@@ -211,34 +214,43 @@ class Target:
         return min(1.0, max(0.0, fit.overhead) / mean_tokens)
 
     def _traffic(self, point: LoadPoint, number: int | str) -> Traffic:
-        seed = f"{self._workload.seed} {point.name} {number}"
+        loading = Loading(
+            point, number, workload=self._workload, found=self.found, text=self._text, salt=self._salt
+        )
         maker = RequestMaker(
             origin=self._origin,
             payload=self.found.payload,
-            text=self._text,
-            lengths=self.found.fits[point.name],
+            writers=loading.writers,
             salt=self._salt,
-            name=f"{point.name} {number}",
-            prefix=self.found.prefixes[point.name],
+            name=loading.name,
         )
         timeout_seconds = self._workload.request_timeout_seconds
         if point.concurrency is not None:
             streams = self.share.numbers(point.concurrency)
+            if loading.converses:
+                return Conversing(
+                    connections=self._talking.take(len(streams)),
+                    maker=maker,
+                    loading=loading,
+                    salt=self._salt,
+                    timeout_seconds=timeout_seconds,
+                    clock=self._clock,
+                    share=self.share,
+                )
             return ClosedLoop(
                 connections=self._connections.take(self._streams(point)),
                 maker=maker,
-                lengths=[Lengths(point.lengths, seed=f"{seed} {k}") for k in streams],
+                lengths=[loading.stream(k) for k in streams],
                 timeout_seconds=timeout_seconds,
                 clock=self._clock,
                 share=self.share,
             )
-        ramp, window = f"{seed} ramp", f"{seed} window"
         return OpenLoop(
             connections=self._connections.free,
             new_connection=self._connections.new,
             maker=maker,
-            ramp=(Lengths(point.lengths, seed=ramp), arrival_seconds(point, random.Random(ramp))),
-            window=(Lengths(point.lengths, seed=window), arrival_seconds(point, random.Random(window))),
+            ramp=loading.ramp(),
+            window=loading.window(),
             timeout_seconds=timeout_seconds,
             most_in_flight=self._most_in_flight,
             clock=self._clock,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 UNBUILT_METRICS = (
     "max_request_rate",
-    "goodput",
     "cost_per_million_tokens",
     "output_tokens_per_second_per_accelerator",
 )
@@ -37,14 +36,6 @@ _UNBUILT: dict[str, tuple[str, ...]] = {
     "validation.loads": (),
     "validation.simplify": (),
     "validation.margin": (),
-    "workload.dataset": (),
-    "workload.trace": (),
-    "workload.chat": (),
-    "workload.sampling": (),
-    "workload.conversations": (),
-    "workload.mix": (),
-    "workload.goodput": (),
-    "goodput": (),
     "prices": (),
 }
 _RIGHT = {"accuracy.check": "off"}

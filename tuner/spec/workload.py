@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from tuner.spec.faults import Fault, show
-from tuner.spec.scenario import GRAMMAR, Scenario, parse_scenario
-from tuner.spec.section import Number, Section, Text, Whole
+from tuner.spec.content import Content, Part, Sampling, Trace, mean_scenario, needs_chat
+from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.scenario import Scenario
+from tuner.spec.section import Number, Section, Switch, Text, Whole
 
 
-class LoadPoint(Section):
-    """One named load: a closed loop (`concurrency`) or an open one (`request_rate`)."""
+class LoadPoint(Content):
+    """One named load: a closed loop (`concurrency`) or an open one (`request_rate`), or a trace's own times.
+
+    Its requests are made of a scenario, a dataset, a trace, or a mix of the first two.
+    """
+
+    # nothing of it is required by itself, and the schema says so rather than nothing
+    model_config = ConfigDict(json_schema_extra={"required": []})
 
     name: Text = Field(default="load", description="Metrics of this point are named <name>.<metric>.")
-    scenario: Text = Field(description="Lengths in tokens, e.g. D(512,128).")
+    trace: Trace | None = Field(default=None, description="Replay these requests, each at its time.")
+    mix: tuple[Part, ...] | None = Field(
+        default=None, min_length=1, description="Several kinds of requests, each with its weight."
+    )
     concurrency: Whole | None = Field(default=None, ge=1, le=100_000, description="Requests in flight.")
-    request_rate: Number | None = Field(default=None, gt=0, description="Requests per second, open loop.")
-    arrivals: Literal["constant", "poisson", "gamma"] = "poisson"
+    request_rate: Number | None = Field(
+        default=None, gt=0, description="Requests per second, open loop; with a trace its mean, filled in."
+    )
+    arrivals: Literal["constant", "poisson", "gamma", "trace"] = Field(
+        default="poisson", description="trace: as in the trace, and only with one; filled in."
+    )
     burstiness: Number = Field(default=1.0, gt=0, description="Gamma's shape: below 1 burstier than Poisson.")
-    shared_prefix: Whole = Field(default=0, ge=0, description="Tokens that all prompts start with.")
-
-    @field_validator("scenario")
-    @classmethod
-    def _parses(cls, text: str) -> str:
-        try:
-            parse_scenario(text)
-        except ValueError as error:
-            right = GRAMMAR if "does not parse" in str(error) else str(error).partition(": ")[2]
-            raise Fault(got=show(text), right=right) from error
-        return text
 
     @field_validator("name")
     @classmethod
@@ -42,19 +46,90 @@ class LoadPoint(Section):
         return name
 
     @model_validator(mode="after")
-    def _one_loop(self) -> LoadPoint:
-        if (self.concurrency is None) == (self.request_rate is None):
+    def _sound(self) -> LoadPoint:
+        kinds = ("scenario", "dataset", "trace", "mix")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            right = f"one of {', '.join(kinds)}, such as `scenario: D(512,128)`"
+            raise Fault(got=f"both {given[0]} and {given[1]}" if given else "none of them", right=right)
+        if self.trace is not None:
+            self._take_times_of(self.trace)
+        elif self.arrivals == "trace":
+            raise Fault(got="'trace'", right="poisson, constant or gamma", at=("arrivals",))
+        elif (self.concurrency is None) == (self.request_rate is None):
             both = self.concurrency is not None
             raise Fault(
                 got="both concurrency and request_rate" if both else "neither concurrency nor request_rate",
                 right="either concurrency (closed loop) or request_rate (open loop)",
             )
+        faults = [*(self._alone(given[0]) if given[0] in ("trace", "mix") else self.content_faults())]
+        if self.request_rate is not None and self.converses:
+            right = "concurrency: so many conversations at a time"
+            faults.append(Fault(got="request_rate with conversations", right=right, at=("request_rate",)))
+        if faults:
+            raise Faults(faults)
         return self
+
+    def _take_times_of(self, trace: Trace) -> None:
+        """Fill in what the trace says; what a resolved experiment says of it is taken."""
+        if self.concurrency is not None:
+            right = "without it: the trace says when requests come"
+            raise Fault(got=str(self.concurrency), right=right, at=("concurrency",))
+        if self.arrivals == "trace" and self.request_rate is not None:
+            return
+        if self.request_rate is not None:
+            right = "without it: the trace says when requests come, and trace.speed how fast"
+            raise Fault(got=f"{self.request_rate:g}", right=right, at=("request_rate",))
+        # frozen for all but this: the point is not yet in anybody's hands
+        object.__setattr__(self, "request_rate", trace.request_rate)
+        object.__setattr__(self, "arrivals", "trace")
+
+    def _alone(self, kind: str) -> Iterator[Fault]:
+        for key in ("conversations", "shared_prefix"):
+            if value := getattr(self, key):
+                right = "without it, or within the parts" if kind == "mix" else "without it"
+                yield Fault(got=show(value) if key == "shared_prefix" else key, right=right, at=(key,))
+
+    @property
+    def parts(self) -> tuple[Content, ...]:
+        """The kinds of its requests: those of the mix, else itself."""
+        return self.mix or (self,)
+
+    @property
+    def converses(self) -> bool:
+        """Whether some of its requests follow from answers."""
+        return any(part.conversations is not None for part in self.parts)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The parts' shares of the requests; their sum is 1."""
+        given = [part.weight for part in self.mix or ()] or [1.0]
+        return tuple(w / sum(given) for w in given)
 
     @cached_property
     def lengths(self) -> Scenario:
-        """The parsed scenario."""
-        return parse_scenario(self.scenario)
+        """The parsed scenario; of a file or a mix its mean lengths."""
+        if self.trace is not None:
+            rows = self.trace.rows
+            count = len(rows)
+            return mean_scenario(
+                sum(r.input_tokens for r in rows) / count, sum(r.output_tokens for r in rows) / count
+            )
+        if self.mix is None:
+            return super().lengths
+        means = [part.lengths.mean_tokens() for part in self.mix]
+        both = zip(self.weights, means, strict=True)
+        ins, outs = zip(*((w * mean[0], w * mean[1]) for w, mean in both), strict=True)
+        return mean_scenario(sum(ins), sum(outs))
+
+    def described(self) -> str:
+        """What its requests are made of, in a few words, for people."""
+        if self.trace is not None:
+            return f"trace {self.trace.path} at {self.trace.speed:g} times its speed"
+        if self.mix is None:
+            return super().described()
+        named = zip(self.weights, self.mix, strict=True)
+        return " + ".join(f"{w:.0%} {part.described()}" for w, part in named)
 
 
 class Workload(Section):
@@ -68,6 +143,8 @@ class Workload(Section):
     round_seconds: Number = Field(default=20.0, gt=0, le=86_400, description="Window of each load point.")
     warmup_seconds: Number = Field(default=5.0, ge=0, le=86_400)
     request_timeout_seconds: Number = Field(default=120.0, gt=0)
+    chat: Switch = Field(default=False, description="Use /v1/chat/completions, not /v1/completions.")
+    sampling: Sampling = Field(default_factory=Sampling, description="Sent with each request.")
     seed: Whole = Field(default=0, ge=0, description="Of lengths and arrivals; the same for every trial.")
 
     @model_validator(mode="before")
@@ -91,3 +168,29 @@ class Workload(Section):
                     got=f"a second load point {name!r}", right="a name of its own for each", at=(index,)
                 )
         return points
+
+    @model_validator(mode="after")
+    def _fits_the_api(self) -> Workload:
+        if not self.chat:
+            for point in self.points:
+                for part in point.parts:
+                    if why := needs_chat(part):
+                        raise Fault(got=f"false, and {why}", right="true", at=("chat",))
+        return self
+
+    def shipped(self) -> dict[str, Any]:
+        """The section for another machine: the content of its files with it, where they are small enough.
+
+        `Workload.model_validate` takes it. A larger file must be there under the same path.
+
+        Raises:
+            SpecError: a file is not, or no longer, the one that the experiment was made with.
+        """
+        keys = self.model_dump(mode="json", exclude_none=True)
+        for point, sent in zip(self.points, keys["points"], strict=True):
+            if point.trace is not None:
+                sent["trace"] = point.trace.shipped()
+            for part, sent_part in zip(point.parts, sent.get("mix", [sent]), strict=True):
+                if part.dataset is not None:
+                    sent_part["dataset"] = part.dataset.shipped()
+        return keys

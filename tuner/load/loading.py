@@ -1,0 +1,140 @@
+"""What one round of one load point is made of: the writers of its requests, their streams, their times."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import accumulate
+
+from tuner.load.calibration import PromptLengths
+from tuner.load.datasets import DatasetWriter
+from tuner.load.implied_hit_rate import implied_prefix_hit_rate
+from tuner.load.preparation import Prepared
+from tuner.load.prompts import PromptText
+from tuner.load.schedule import Ask, Draw, Lengths, arrival_seconds
+from tuner.load.traces import TracePieces, TraceWriter
+from tuner.load.writers import GeneratedWriter, Talk, Writer
+from tuner.spec.content import Conversations
+from tuner.spec.workload import LoadPoint, Workload
+
+Plan = tuple[Lengths, Iterator[float]]  # what arrives, and when
+
+
+class Loading:
+    """One round of one load point, seeded: lengths, order and times are the same for every salt.
+
+    Args:
+        found: has how the point's kinds of requests were calibrated.
+        number: of the round; a word where the load is no round, which is then a session of its own.
+    """
+
+    def __init__(
+        self,
+        point: LoadPoint,
+        number: int | str,
+        *,
+        workload: Workload,
+        found: Prepared,
+        text: PromptText,
+        salt: str,
+    ) -> None:
+        self._point = point
+        self._round = number if isinstance(number, int) else 1
+        self._seed = f"{workload.seed} {point.name} {number}"
+        fits, prefixes = found.fits_of(point), found.prefixes_of(point)
+        self._pieces: TracePieces | None = None
+        self.name = f"{point.name} {number}"
+        self.writers: list[Writer] = []
+        if point.trace is not None:
+            self._pieces = TracePieces(
+                point.trace, window_seconds=workload.round_seconds, request_rate=point.request_rate
+            )
+            session = f"{salt} {point.name if isinstance(number, int) else self.name}"
+            self.writers.append(TraceWriter(point.trace, self._pieces, text=text, fit=fits[0], salt=session))
+            return
+        for index, part in enumerate(point.parts):
+            if part.dataset is not None:
+                of_round = f"{salt} {self.name}"
+                self.writers.append(DatasetWriter(part, index, salt=of_round, chat=workload.chat))
+            else:
+                self.writers.append(
+                    GeneratedWriter(part, index, text=text, fit=fits[index], prefix=prefixes[index])
+                )
+
+    @property
+    def seed(self) -> str:
+        """Of everything that is drawn in the round."""
+        return self._seed
+
+    @property
+    def thinking(self) -> list[Conversations | None]:
+        """How the users of each kind of request think; None where it has no conversations."""
+        return [part.conversations for part in self._point.parts]
+
+    @property
+    def converses(self) -> bool:
+        """Whether its requests follow from answers."""
+        return self._point.converses
+
+    def stream(self, number: int) -> Lengths:
+        """The requests of one of a closed loop's streams, by its number in the whole."""
+        assert self._point.concurrency is not None
+        draw = self._mixed(
+            [w.draws(self._seed, stream=number, streams=self._point.concurrency) for w in self.writers]
+        )
+        return Lengths(draw, seed=f"{self._seed} {number}")
+
+    def talk(self, number: int) -> Talk:
+        """The conversations of one of a closed loop's streams."""
+        assert self._point.concurrency is not None
+        talks = [w.talks(self._seed, stream=number, streams=self._point.concurrency) for w in self.writers]
+        return lambda rng: talks[self._pick(rng)](rng)
+
+    def ramp(self) -> Plan:
+        """What arrives in an open loop's ramp."""
+        return self._plan("ramp")
+
+    def window(self) -> Plan:
+        """What arrives from the opening of its window on."""
+        return self._plan("window")
+
+    def _plan(self, name: str) -> Plan:
+        seed = f"{self._seed} {name}"
+        if self._pieces is not None:
+            writer, pieces = self.writers[0], self._pieces
+            assert isinstance(writer, TraceWriter)
+            at = pieces.ramp_start(self._round) if name == "ramp" else pieces.window_start(self._round)
+            return Lengths(writer.from_start(at), seed=seed), pieces.arrival_seconds(at)
+        draws = [w.draws(self._seed, stream=0, streams=1, backwards=name == "ramp") for w in self.writers]
+        return Lengths(self._mixed(draws), seed=seed), arrival_seconds(self._point, random.Random(seed))
+
+    def _mixed(self, draws: list[Draw]) -> Draw:
+        if len(draws) == 1:
+            return draws[0]
+
+        def draw(rng: random.Random) -> Ask:
+            return draws[self._pick(rng)](rng)
+
+        return draw
+
+    def _pick(self, rng: random.Random) -> int:
+        if len(self.writers) == 1:
+            return 0
+        at = rng.random()
+        edges = list(accumulate(self._point.weights))
+        return next((index for index, edge in enumerate(edges) if at < edge), len(edges) - 1)
+
+
+def implied_hit_rate(
+    point: LoadPoint, workload: Workload, fit: PromptLengths, *, sent_in_round: int, sent_in_session: int
+) -> float:
+    """What the workload implies (see tuner.load.implied_hit_rate), and the template that prompts share."""
+    lasting = any(part.dataset is not None and part.dataset.lead_in == "none" for part in point.parts)
+    rate = implied_prefix_hit_rate(
+        point,
+        window_seconds=workload.round_seconds,
+        rounds=workload.rounds,
+        requests=sent_in_session if lasting else sent_in_round,
+    )
+    template = max(0.0, fit.overhead - point.shared_prefix) / max(1.0, point.lengths.mean_tokens()[0])
+    return min(1.0, rate + template)
