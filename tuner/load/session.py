@@ -13,9 +13,11 @@ from tuner.load.affinity import Pinning, cores_allowed
 from tuner.load.connection import Clock
 from tuner.load.event_loop import new_event_loop
 from tuner.load.goodput import Limits
+from tuner.load.origin import Origin
 from tuner.load.payload import Api
 from tuner.load.preparation import probe
 from tuner.load.round import OnProgress
+from tuner.load.round_trip import round_trip_ms
 from tuner.load.target import Target
 from tuner.load.workers import WorkerCrew
 from tuner.load.workers_plan import SpreadPlan
@@ -27,6 +29,7 @@ from tuner.trial.rounds import RoundResult
 Result = TypeVar("Result")
 
 _LOOK_AT_CANCEL_SECONDS = 0.1
+_NO_SESSION = "no session is open; call open() first"
 
 
 class HttpLoad:
@@ -73,6 +76,7 @@ class HttpLoad:
         self._pinning = Pinning()
         self._target: Target | None = None
         self._crew: WorkerCrew | None = None
+        self._endpoint: Endpoint | None = None
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         """Have one small completion served.
@@ -94,7 +98,7 @@ class HttpLoad:
             endpoint, self._workload, self._api, salt=salt, clock=self._clock, limits=self._limits
         )
         target.found.notes += [note] if note else []
-        self._target = target
+        self._target, self._endpoint = target, endpoint
         target.crew = self._crew = WorkerCrew(
             lambda: Opening(endpoint, self._workload, self._api, salt, target.found),
             plan=SpreadPlan(most=len(endpoint.load_cpus) or cores_allowed(), fixed=self._processes),
@@ -130,9 +134,16 @@ class HttpLoad:
                 gc.enable()
         return RoundResult(number, started, self._clock() - began, points)
 
+    def round_trip_ms(self) -> float | None:
+        """Of the network, to the session's endpoint and back; None where it cannot be measured."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            raise LoadError(_NO_SESSION)
+        return self._run(round_trip_ms(Origin.of(endpoint), clock=self._clock))
+
     def close(self) -> None:
         """Drop the connections and give the process its cores back. Never raises."""
-        target, self._target = self._target, None
+        target, self._target, self._endpoint = self._target, None, None
         crew, self._crew = self._crew, None
         try:
             if crew is not None:
@@ -144,7 +155,7 @@ class HttpLoad:
 
     def _opened(self) -> Target:
         if self._target is None:
-            raise LoadError("no session is open; call open() first")
+            raise LoadError(_NO_SESSION)
         return self._target
 
     def _run(self, work: Coroutine[Any, Any, Result], cancel: Cancel | None = None) -> Result:
