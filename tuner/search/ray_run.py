@@ -74,7 +74,12 @@ class RayRun:
             self.cores = available_cores()
             cluster.settle_on(self._load_cores(self.cores) or self.cores)
         ids = [n.node_id for n in nodes]
-        self._actors = slots.start_actors(self._slots, ids, experiment.workload.model_dump(mode="json"))
+        self._actors = slots.start_actors(
+            self._slots,
+            ids,
+            experiment.workload.model_dump(mode="json"),
+            experiment.goodput.model_dump(exclude_none=True) if experiment.goodput else None,
+        )
         self.machine = {
             "Ray nodes": ", ".join(f"{n.host} ({n.cpus:g} CPU)" for n in nodes),
             "cores here": str(os.cpu_count()),

@@ -66,7 +66,7 @@ def _metrics(experiment: Experiment) -> Iterator[Fault]:
     for index, goal in enumerate(experiment.objective):
         direction = "maximize" if goal.is_maximized else "minimize"
         at: Path = ("objective", index, direction)
-        fault = _metric(goal.metric, points, at)
+        fault = _metric(goal.metric, points, at) or _goodput(experiment, goal.metric, at)
         if fault is not None:
             yield fault
         elif (METRICS[goal.metric.rpartition(".")[2]].better == "higher") != goal.is_maximized:
@@ -80,7 +80,7 @@ def _metrics(experiment: Experiment) -> Iterator[Fault]:
     if repeated:
         yield Fault(got=f"{repeated[0]} twice", right="each metric once", at=("objective",))
     for name, limit in experiment.slo.items():
-        fault = _metric(name, points, ("slo", name))
+        fault = _metric(name, points, ("slo", name)) or _goodput(experiment, name, ("slo", name))
         if fault is not None:
             yield fault
         elif limit < 0:
@@ -100,6 +100,13 @@ def _metric(name: str, points: list[str], at: Path) -> Fault | None:
         right = f"a metric alone, or {suggestion(point, points)}.{metric}"
         return Fault(got=f"the unknown load point {point!r}", right=right, at=at)
     return None
+
+
+def _goodput(experiment: Experiment, name: str, at: Path) -> Fault | None:
+    if experiment.goodput is not None or METRICS[name.rpartition(".")[2]].kind != "goodput":
+        return None
+    right = "a section `goodput: {ttft_ms: 500, tpot_ms: 40}` with the limits of one request"
+    return Fault(got=f"{name} without limits", right=right, at=at)
 
 
 def _names(experiment: Experiment) -> Iterator[Fault]:

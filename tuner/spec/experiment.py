@@ -25,6 +25,7 @@ from tuner.spec.checks import faults_of
 from tuner.spec.deploy import Deploy
 from tuner.spec.document import dump
 from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.goodput import Goodput
 from tuner.spec.model import Model, Storage
 from tuner.spec.parameter import Parameter
 from tuner.spec.search import Accuracy, Goal, Search, Validation
@@ -65,6 +66,10 @@ class Experiment(Section):
     slo: dict[str, Number] = Field(
         default_factory=dict,
         description="Hard limits: metric or <point>.<metric> -> most (least where higher is better).",
+    )
+    goodput: Goodput | None = Field(
+        default=None,
+        description="Limits of one request; those within all of them per second are the metric goodput.",
     )
     accuracy: Accuracy = Field(default_factory=Accuracy)
     search: Search = Field(default_factory=Search)

@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 
 from tuner.errors import Cancelled, DeployInterrupted, Failure, FailureClass
 from tuner.load import HttpLoad
+from tuner.load.goodput import Limits
 from tuner.search.ray.lifeline import end_with_parent
 from tuner.spec.workload import Workload
 from tuner.trial.ports import Cancel, Endpoint, LoadError
@@ -30,9 +31,10 @@ _ASK_SECONDS = 0.5
 class BenchmarkActor:
     """One load generator in a process of its own."""
 
-    def __init__(self, workload: dict[str, Any]) -> None:
+    def __init__(self, workload: dict[str, Any], goodput: dict[str, float] | None = None) -> None:
         end_with_parent()
-        self._load = HttpLoad(Workload.model_validate(workload))
+        limits = Limits(**goodput) if goodput else None
+        self._load = HttpLoad(Workload.model_validate(workload), limits=limits)
         self._opened = False
         self._cancelled: set[str] = set()
         self._note = ("", "")

@@ -72,7 +72,12 @@ def laid_out(count: int, nodes: Sequence[str], *, run: str, bound: bool) -> list
     return slots if bound else [replace(s, index=i, of=count, node_id="") for i, s in enumerate(slots)]
 
 
-def start_actors(slots: Sequence[Slot], nodes: Sequence[str], workload: dict[str, Any]) -> list[Any]:
+def start_actors(
+    slots: Sequence[Slot],
+    nodes: Sequence[str],
+    workload: dict[str, Any],
+    goodput: dict[str, float] | None = None,
+) -> list[Any]:
     """One named benchmark actor for each slot: on its node where it is bound, else spread over `nodes`."""
     actor = remote_actor()
     made = []
@@ -80,7 +85,7 @@ def start_actors(slots: Sequence[Slot], nodes: Sequence[str], workload: dict[str
         affinity = NodeAffinitySchedulingStrategy(
             slot.node_id or nodes[i % len(nodes)], soft=not slot.node_id
         )
-        made.append(actor.options(name=slot.load, scheduling_strategy=affinity).remote(workload))
+        made.append(actor.options(name=slot.load, scheduling_strategy=affinity).remote(workload, goodput))
     return made
 
 
