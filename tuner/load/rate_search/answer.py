@@ -1,0 +1,151 @@
+"""What the probes so far say: the highest rate under the SLO, its interval, and whether it is a cliff."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.load.rate_search.fit import Crossing, crossing
+from tuner.load.rate_search.probe import Probe
+
+# The curve is fitted near the crossing only: further off it is no straight line.
+NEAR = 0.25  # of ln(rate)
+# A cliff: this much more load makes this share of the requests late.
+CLIFF_STEP = 1.05
+CLIFF_SHARE = 0.5
+# By so many times fewer or more late ones than allowed, two probes are believed without a curve.
+FAR = 3.0
+_WIDEST_CLIFF_GAP = 1.1
+_MOST_REFITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RateAnswer:
+    """The highest rate under the SLO as far as it is known.
+
+    Attributes:
+        rate: the best estimate, requests per second; NaN where no SLO was met even at the lowest rate.
+        low, high: its 95 % interval. 0 or infinite where the range of rates ended before the SLO did.
+        binding: the SLO that is missed first; "" before one is.
+        cliff: 5 % more load makes half of the requests late: a limit that is not to be approached.
+        probes: how many usable ones there were.
+    """
+
+    rate: float
+    low: float
+    high: float
+    binding: str = ""
+    cliff: bool = False
+    probes: int = 0
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval as a share of the rate; infinite while it has no end."""
+        if math.isnan(self.rate) or self.rate <= 0:
+            return math.inf
+        return (self.high - self.low) / 2 / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The highest rate below which every probe met the SLO, and the lowest above which every one missed it.
+
+    Attributes:
+        met: 0 where there is none. missed: infinite where there is none.
+        mixed: a probe missed the SLO at a rate below one that met it: met and missed enclose them all.
+    """
+
+    met: float
+    missed: float
+    mixed: bool
+
+
+def bracket(probes: Sequence[Probe]) -> Bracket:
+    """What the probes' yes and no say."""
+    met = [p.rate for p in probes if p.met]
+    missed = [p.rate for p in probes if not p.met]
+    highest_met, lowest_missed = max(met, default=0.0), min(missed, default=math.inf)
+    if highest_met < lowest_missed:
+        return Bracket(highest_met, lowest_missed, mixed=False)
+    below = max((r for r in met if r < lowest_missed), default=0.0)
+    above = min((r for r in missed if r > highest_met), default=math.inf)
+    return Bracket(below, above, mixed=True)
+
+
+def answer(probes: Sequence[Probe]) -> RateAnswer:
+    """The answer from the usable ones of `probes`."""
+    usable = [p for p in probes if p.usable]
+    found = bracket(usable)
+    if found.met == 0 and not found.mixed:
+        return RateAnswer(math.nan, 0.0, found.missed, probes=len(usable))
+    if math.isinf(found.missed) and not found.mixed:
+        return RateAnswer(found.met, found.met, math.inf, probes=len(usable))
+    low, high = found.met, found.missed
+    middle = _middle(usable, found)
+    binding, curve = _binding(usable, middle)
+    if not curve.rises:
+        low_end, high_end = _beyond_doubt(usable, found)
+        return RateAnswer(middle, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
+    low_end, high_end, rate = max(curve.low, 0.0), curve.high, curve.rate
+    if not found.mixed:
+        # Between the two nothing was seen: the curve's shape alone must not narrow it.
+        low_end, high_end = min(low_end, low), max(high_end, high)
+        rate = min(max(rate, low), high)
+    return RateAnswer(rate, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
+
+
+def _beyond_doubt(probes: Sequence[Probe], found: Bracket) -> tuple[float, float]:
+    """The ends where no curve tells: two probes each that met or missed by far."""
+    met = sorted(p.rate for p in probes if p.rate <= found.met and p.strain <= 1 / FAR)
+    missed = sorted(p.rate for p in probes if p.rate >= found.missed and p.strain >= FAR)
+    return met[-2] if len(met) > 1 else 0.0, missed[1] if len(missed) > 1 else math.inf
+
+
+def _middle(probes: Sequence[Probe], found: Bracket) -> float:
+    """The middle of the rates where both was seen, or of the gap between the two."""
+    if not found.mixed:
+        return math.sqrt(found.met * found.missed)
+    met, missed = max(p.rate for p in probes if p.met), min(p.rate for p in probes if not p.met)
+    return math.sqrt(met * missed)
+
+
+def _binding(probes: Sequence[Probe], middle: float) -> tuple[str, Crossing]:
+    """The SLO whose curve crosses first, and that curve, with the ends that come first."""
+    curves = {metric: _near(probes, metric, middle) for metric in probes[0].shares}
+    told = {m: c for m, c in curves.items() if c.rises}
+    if not told:
+        return "", next(iter(curves.values()))
+    binding = min(told, key=lambda m: told[m].rate)
+    first = told[binding]
+    low = min(c.low for c in told.values())
+    high = min(c.high for c in told.values())
+    return binding, Crossing(first.rate, low, high, first.slope, first.allowed)
+
+
+def _near(probes: Sequence[Probe], metric: str, middle: float) -> Crossing:
+    """The curve through the probes near its own crossing."""
+    for _ in range(_MOST_REFITS):
+        near = [p for p in probes if abs(math.log(p.rate / middle)) <= NEAR]
+        curve = crossing([p.rate for p in near], [p.counted(metric) for p in near]) if near else None
+        if curve is None or not curve.rises:
+            break
+        moved = abs(math.log(curve.rate / middle))
+        if moved < NEAR / 4 or moved > NEAR:
+            break
+        middle = curve.rate
+    return curve or crossing([1.0], [probes[0].counted(metric)])
+
+
+def _cliff(probes: Sequence[Probe], curve: Crossing, found: Bracket) -> bool:
+    if curve.share_at(curve.rate * CLIFF_STEP) >= CLIFF_SHARE:
+        return True
+    return (
+        not found.mixed
+        and found.missed <= _WIDEST_CLIFF_GAP * found.met
+        and any(
+            p.rate == found.missed
+            and (p.over_saturated or max(s.late / s.of for s in p.shares.values()) >= CLIFF_SHARE)
+            for p in probes
+        )
+    )
