@@ -25,12 +25,16 @@ def run(options: argparse.Namespace) -> int:
     """Remove it, and say what was removed."""
     from tuner.deploy.kubernetes.cleaning import clean  # noqa: PLC0415
     from tuner.deploy.kubernetes.client import Cluster  # noqa: PLC0415
+    from tuner.errors import UserError  # noqa: PLC0415
 
+    if options.run == "":  # an unset variable of a script
+        raise UserError("run: got an empty name; would be right: a run's name, or --all")
     name, namespace = (None, None) if options.all else _of_run(options.run, options.runs)
     cluster = Cluster(options.namespace or namespace)
     removed = clean(cluster, run=name, force=options.force, say=print)
     if not removed:
-        print(f"nothing to remove in namespace {cluster.namespace}")
+        of_run = "" if name is None else f" of {name}"
+        print(f"nothing{of_run} to remove in namespace {cluster.namespace}")
     return 0
 
 
@@ -44,5 +48,5 @@ def _of_run(given: str, runs: Path) -> tuple[str, str | None]:
         found = find_run(runs, given)
         experiment = load_experiment(found.path / "experiment.yaml")
     except TunerError:  # the directory may be on another machine, or gone
-        return given, None
+        return Path(given).name, None
     return found.name, experiment.deploy.namespace

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tuner.cli import main
 from tuner.deploy.kubernetes import run_lease
 from tuner.deploy.kubernetes.cleaning import clean
 from tuner.deploy.kubernetes.driver import pid_space, this_driver
 from tuner.deploy.kubernetes.presence import Presence
 from tuner.deploy.kubernetes.resources import DEPLOYMENT, INFERENCE_SERVICE
 from tuner.deploy.kubernetes.run_lease import Held, RunLease, leases, ray_cluster_owner
-from tuner.errors import LeaseHeld
+from tuner.errors import LeaseHeld, UserError
 
 _spec = importlib.util.spec_from_file_location("cluster_fake", Path(__file__).with_name("cluster_fake.py"))
 fake = importlib.util.module_from_spec(_spec)
@@ -198,6 +199,30 @@ def test_clean_finds_a_run_by_its_beginning_and_nothing_twice(cluster):
     cluster.put(INFERENCE_SERVICE.plural, trial("d4m2k1x7-t0001-a1", run="d4m2k1x7-llama"))
     assert clean(cluster, run="d4m2k1x7", force=False, say=print, now=lambda: NOW) == 1
     assert clean(cluster, run="d4m2k1x7", force=False, say=print, now=lambda: NOW) == 0
+
+
+@pytest.mark.parametrize("given", ["d4", ""])
+def test_clean_takes_nothing_where_several_runs_begin_so(cluster, given):
+    """An unset variable in a script, `tuner clean "$RUN" --force`, is not all runs."""
+    for run in ("d4m2k1x7-llama", "d4m2k1x8-llama"):
+        cluster.put(INFERENCE_SERVICE.plural, trial(f"{run}-t0001", run=run))
+    with pytest.raises(UserError, match=r"d4m2k1x7-llama, d4m2k1x8-llama begin so; would be right: more"):
+        clean(cluster, run=given, force=True, say=print, now=lambda: NOW)
+    assert len(services(cluster)) == 2
+
+
+def test_clean_takes_the_run_of_a_name_though_another_begins_with_it(cluster):
+    for run in ("one", "one-more"):
+        cluster.put(INFERENCE_SERVICE.plural, trial(f"{run}-t0001", run=run))
+    assert clean(cluster, run="one", force=False, say=print, now=lambda: NOW) == 1
+    assert services(cluster) == ["one-more-t0001"]
+
+
+def test_the_command_takes_no_empty_name_for_the_newest_run(capsys):
+    assert main(["clean", "", "--force"]) == 2
+    assert (
+        capsys.readouterr().err == "error: run: got an empty name; would be right: a run's name, or --all\n"
+    )
 
 
 def test_the_client_is_pickled_by_its_address(tmp_path, monkeypatch):

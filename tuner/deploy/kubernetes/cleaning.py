@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.objects import Made, made_by_tuner, remove
 from tuner.deploy.kubernetes.run_lease import drop_lease, leases
-from tuner.errors import LeaseHeld
+from tuner.errors import LeaseHeld, UserError
 
 
 def clean(
@@ -25,11 +25,12 @@ def clean(
     Pods end on their own within their grace period. Of all runs, those with a live driver are left alone.
 
     Args:
-        run: its name, or the beginning of it; None for all.
+        run: its name, or a beginning that no other run there has; None for all.
         force: also what a live driver is working with.
         now: Unix time.
 
     Raises:
+        UserError: several runs begin so.
         LeaseHeld: the run is being driven, and not `force`.
         ApiRefused, Unreachable: it cannot be looked at, or not be deleted.
     """
@@ -37,7 +38,7 @@ def clean(
     found: dict[str, list[Made]] = defaultdict(list)
     for made in made_by_tuner(cluster):
         found[made.run].append(made)
-    names = [name for name in sorted({*found, *held}) if run is None or name.startswith(run)]
+    names = _named(run, sorted({*found, *held}))
     removed = 0
     for name in names:
         lease = held.get(name)
@@ -49,6 +50,18 @@ def clean(
             continue
         removed += _clean(cluster, name, found.get(name, []), say)
     return removed
+
+
+def _named(run: str | None, names: list[str]) -> list[str]:
+    if run is None:
+        return names
+    if run in names:
+        return [run]
+    fitting = [name for name in names if name.startswith(run)]
+    if len(fitting) > 1 or not run:
+        several = ", ".join(fitting) or "no run"
+        raise UserError(f"{run!r}: {several} begin so; would be right: more of one's name, or --all")
+    return fitting
 
 
 def _clean(cluster: Cluster, run: str, found: list[Made], say: Callable[[str], None]) -> int:
