@@ -20,10 +20,9 @@ def test_the_readmes_experiment_loads_and_asks_for_nothing_unbuilt(tmp_path):
     assert experiment.space.size() == 4 * 4 * (1 + 2)
 
 
-def test_the_readmes_sections_for_a_cluster_load_with_a_workload(tmp_path):
+def test_the_readmes_experiment_for_a_cluster_loads_as_it_is_shown(tmp_path):
     file = tmp_path / "my-model.yaml"
-    rest = 'workload: {scenario: "D(512,128)", concurrency: 32}\n'
-    file.write_text(SHOWN[1] + rest, encoding="utf-8")
+    file.write_text(SHOWN[1], encoding="utf-8")
     experiment = load_experiment(file)
     refuse_unbuilt(experiment)
     assert experiment.deploy.backend == "ome"
