@@ -10,6 +10,7 @@ from tuner.load.connection import Clock
 from tuner.load.connections import Connections, most_connections
 from tuner.load.conversations import Conversing, TalkingConnections
 from tuner.load.engine_metrics import EngineScraper
+from tuner.load.expected_hits import expected_hit_rate
 from tuner.load.goodput import Limits
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
@@ -163,7 +164,7 @@ class Target:
             await self._scraper.stop()
         self._learn(point, passed.process_cpu_shares or [passed.host.client_cpu_share])
         at_rest = await self._idle.wait()
-        return self._result(point, passed, at_rest=at_rest)
+        return self._result(point, passed, number=number, at_rest=at_rest)
 
     async def pass_share(
         self,
@@ -193,13 +194,13 @@ class Target:
         self._talking.close()
         await self._connections.close()
 
-    def _result(self, point: LoadPoint, passed: Passed, *, at_rest: bool) -> PointResult:
+    def _result(self, point: LoadPoint, passed: Passed, *, number: int | str, at_rest: bool) -> PointResult:
         return point_result(
             point,
             passed,
             self._scraper,
             limits=self._limits,
-            implied_hit_rate=self._implied_hit_rate(point),
+            implied_hit_rate=expected_hit_rate(point, self.found, passed, number=number),
             round_trip_ms=self._round_trip_ms,
             notes=(
                 *self.found.notes,
@@ -207,11 +208,6 @@ class Target:
                 *([] if at_rest else ["the engine was not at rest 1 s after the load ended"]),
             ),
         )
-
-    def _implied_hit_rate(self, point: LoadPoint) -> float:
-        """The share of a prompt that stands before its own words: the shared prefix, a chat template."""
-        fit, mean_tokens = self.found.fits[point.name], point.lengths.mean_tokens()[0]
-        return min(1.0, max(0.0, fit.overhead) / mean_tokens)
 
     def _traffic(self, point: LoadPoint, number: int | str) -> Traffic:
         loading = Loading(
