@@ -33,14 +33,14 @@ from tuner.spec.workload import LoadPoint
 
 
 def implied_prefix_hit_rate(
-    point: LoadPoint, *, window_seconds: float, rounds: int = 1, requests: int | None = None
+    point: LoadPoint, *, window_seconds: float, rounds: int = 1, requests: float | None = None
 ) -> float:
     """The share, 0 to 1, of `point`'s prompt tokens that its own requests let a prefix cache answer.
 
     Args:
-        window_seconds, rounds: which pieces of a trace are replayed.
+        window_seconds, rounds: which pieces of a trace are replayed: the mean over these rounds.
         requests: of this point in one round, or in the session with a dataset whose lead_in is none; None
-            where rows do not repeat, or that is not known.
+            where rows do not repeat, or that is not known; infinity for rows that are all known.
     """
     if point.trace is not None:
         return _trace(point.trace, point.request_rate, window_seconds, rounds)

@@ -6,9 +6,7 @@ import random
 from collections.abc import Iterator
 from itertools import accumulate
 
-from tuner.load.calibration import PromptLengths
 from tuner.load.datasets import DatasetWriter
-from tuner.load.implied_hit_rate import implied_prefix_hit_rate
 from tuner.load.preparation import Prepared
 from tuner.load.prompts import PromptText
 from tuner.load.schedule import Ask, Draw, Lengths, arrival_seconds
@@ -123,18 +121,3 @@ class Loading:
         at = rng.random()
         edges = list(accumulate(self._point.weights))
         return next((index for index, edge in enumerate(edges) if at < edge), len(edges) - 1)
-
-
-def implied_hit_rate(
-    point: LoadPoint, workload: Workload, fit: PromptLengths, *, sent_in_round: int, sent_in_session: int
-) -> float:
-    """What the workload implies (see tuner.load.implied_hit_rate), and the template that prompts share."""
-    lasting = any(part.dataset is not None and part.dataset.lead_in == "none" for part in point.parts)
-    rate = implied_prefix_hit_rate(
-        point,
-        window_seconds=workload.round_seconds,
-        rounds=workload.rounds,
-        requests=sent_in_session if lasting else sent_in_round,
-    )
-    template = max(0.0, fit.overhead - point.shared_prefix) / max(1.0, point.lengths.mean_tokens()[0])
-    return min(1.0, rate + template)

@@ -16,6 +16,7 @@ from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 
 _PROBE_TOKENS = 4
+_PROBE_WORDS = 24  # of a chat that sends a file's messages: its template is counted nevertheless
 
 
 @dataclass(slots=True)
@@ -88,6 +89,8 @@ class Preparing:
             found.fits[key], found.prefixes[key] = PromptLengths(), ""
             if part.dataset is None:
                 await self._calibrate(key, part, found)
+            elif self._workload.chat:
+                found.fits[key] = await self._fit(_PROBE_WORDS, "", f"{key} template", found.payload)
             else:
                 await self._served("ready", found.payload)  # learns which optional fields are refused
 
