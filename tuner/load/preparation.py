@@ -12,6 +12,7 @@ from tuner.load.payload import Api, Payload
 from tuner.load.prompts import PromptText
 from tuner.load.tokenize import tokenize_path_and_body, tokens_in
 from tuner.spec.content import Content
+from tuner.spec.faults import Fault
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 
@@ -82,8 +83,9 @@ class Preparing:
         """Add to `found` what concerns `point`.
 
         Raises:
-            LoadError: the endpoint does not answer, or refuses the prompts.
+            LoadError: the endpoint does not answer, or refuses the prompts; a file is not there, or another.
         """
+        _read_files(point)
         for index, part in enumerate(point.parts):
             key = _key(point, index)
             found.fits[key], found.prefixes[key] = PromptLengths(), ""
@@ -144,6 +146,16 @@ class Preparing:
             streamed=False,
         )
         return tokens_in(answer) if exchange.outcome == OK else None
+
+
+def _read_files(point: LoadPoint) -> None:
+    """Have the rows read where the load is made."""
+    for file in (point.trace, *(part.dataset for part in point.parts)):
+        try:
+            if file is not None:
+                _ = file.rows
+        except Fault as fault:
+            raise LoadError(f"{point.name}: {file.path if file else ''}: {fault}") from fault
 
 
 def _key(point: LoadPoint, part: int) -> str:

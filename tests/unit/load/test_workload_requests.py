@@ -19,7 +19,7 @@ from tuner.load.preparation import Prepared
 from tuner.load.prompts import PromptText
 from tuner.load.traces import TracePieces
 from tuner.spec.workload import Workload
-from tuner.trial.ports import Endpoint
+from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import PointResult
 
 
@@ -191,3 +191,16 @@ def test_chat_and_sampling_are_sent_as_they_are_asked_for(quick: Any) -> None:
     assert {k: last[k] for k in sampling} == sampling and "top_k" not in last
     one_round(quick, workload(scenario="D(9,5)", concurrency=1))
     assert quick.seen.requests[-1]["temperature"] == 0 and "prompt" in quick.seen.requests[-1]
+
+
+def test_a_file_that_is_not_where_the_load_is_made_is_told_before_anything_is_sent(
+    quick: Any, rows: dict[str, str]
+) -> None:
+    given = workload(dataset=rows, concurrency=1)
+    there = Workload.model_validate(given.model_dump(mode="json"))  # another machine: read anew
+    Path(rows["path"]).write_text("changed")
+    for words in ("would be right: the file that the experiment was made with", "No such file"):
+        with pytest.raises(LoadError, match=words):
+            one_round(quick, there)
+        Path(rows["path"]).unlink(missing_ok=True)
+    assert quick.seen.requests == []
