@@ -72,6 +72,7 @@ class FakeCluster:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     kinds: bool = True
     gone: bool = False
+    version: str = "v1.34.4"
     stored: list[dict[str, Any]] = field(default_factory=list)
 
     def put(self, plural: str, name: str, **content: Any) -> None:
@@ -85,7 +86,7 @@ class FakeCluster:
     def server_version(self, *, seconds: float = 20) -> str:
         if self.gone:
             raise Unreachable("https://nowhere", "connection refused")
-        return "v1.34.4"
+        return self.version
 
     def get(self, resource: Any, name: str) -> dict[str, Any] | None:
         self._allow("get", resource.plural)

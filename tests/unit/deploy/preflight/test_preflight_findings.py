@@ -243,3 +243,18 @@ def test_what_nothing_mounts_is_an_error_of_the_cluster(cluster, wanted, trial, 
     assert "nothing at admission mounts the claim" in line
     with pytest.raises(WorldError):
         prepared_mount(cluster, wanted(), trial=trial, say=lambda said: None)
+
+
+@pytest.mark.parametrize(
+    ("version", "files"),
+    [
+        ("v1.34.4", "-f cluster/admission/guard.yaml -f cluster/admission/policy-v1beta1.yaml"),
+        ("v1.35.0-eks-1", "-f cluster/admission/guard.yaml -f cluster/admission/policy-v1beta1.yaml"),
+        ("v1.36.0", "-k cluster/admission"),
+    ],
+)
+def test_the_remedy_is_the_policy_in_the_version_that_the_server_has(cluster, found, version, files):
+    cluster.admit = cluster.guarding
+    cluster.version = version
+    (line,) = found("error")
+    assert f"would be right: kubectl apply {files}" in line

@@ -5,6 +5,7 @@ Each returns the mount or raises `NotHere`. What was seen on the way is noted in
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -197,7 +198,7 @@ def _note_guard(place: Place) -> None:
         place.notes.append(ok(place.subject, f"{GUARD} refuses a pod whose claim is not mounted"))
         return
     text = "nothing guards" if guarded is False else f"it could not be shown that {GUARD} guards"
-    remedy = f"kubectl apply -k cluster/admission; kubectl label namespace {place.namespace} {MOUNT}=..."
+    remedy = f"{_policy_applied(place)}; kubectl label namespace {place.namespace} {MOUNT}=..."
     place.note(f"{text}: a pod whose claim is not mounted would serve from its node", remedy)
 
 
@@ -207,12 +208,21 @@ def _nothing_acts(place: Place, way: Way | None, *, meant: bool) -> NotHere:
     if place.label in (Way.POLICY, Way.WEBHOOK):
         text += f", which is labelled {MOUNT}={place.label}"
     text += f" ({GUARD} refused the pod)" if guarded else " (a dry-run pod kept the node's path)"
-    steps = [
-        "kubectl apply -k cluster/admission" if way is not Way.WEBHOOK else "the webhook of cluster/README.md"
-    ]
+    steps = [_policy_applied(place) if way is not Way.WEBHOOK else "the webhook of cluster/README.md"]
     if place.label not in (Way.POLICY, Way.WEBHOOK):
         steps.append(f"kubectl label namespace {place.namespace} {MOUNT}={way or Way.POLICY}")
     return NotHere(text, ", then ".join(steps), final=meant and (guarded or bool(place.label)))
+
+
+def _policy_applied(place: Place) -> str:
+    """The command that installs guard and policy, in the version that this API server has."""
+    try:
+        older = re.match(r"v1\.(2\d|3[0-5])\b", place.cluster.server_version())
+    except ApiRefused:
+        older = None
+    if older:
+        return "kubectl apply -f cluster/admission/guard.yaml -f cluster/admission/policy-v1beta1.yaml"
+    return "kubectl apply -k cluster/admission"
 
 
 def _need_labelled_node(place: Place) -> None:
