@@ -19,9 +19,10 @@ from tuner.load.exchange import (
     http_error,
     one_line,
 )
-from tuner.load.http_response import MalformedResponse, ResponseReader
+from tuner.load.http_response import MalformedResponse
 from tuner.load.origin import Origin
 from tuner.load.stream import EventScanner, MalformedStream
+from tuner.load.whole_chunk import ChunkReader
 
 Clock = Callable[[], float]
 
@@ -42,7 +43,7 @@ class Reply(asyncio.Protocol):
         self._clock = clock
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
-        self._reader = ResponseReader()
+        self._reader = ChunkReader()
         self._scanner: EventScanner | None = None
         self._body = bytearray()  # of an answer that is no event stream
         self._waiter: asyncio.Future[None] | None = None
@@ -67,7 +68,7 @@ class Reply(asyncio.Protocol):
         """Write a request; the future is done once `exchange` has an outcome, or the connection was stale."""
         assert self._transport is not None
         self._exchange = exchange
-        self._reader = ResponseReader()
+        self._reader = ChunkReader()
         self._scanner = EventScanner(exchange.output_times) if streamed else None
         self._body.clear()
         self._on_first_output = on_first_output
