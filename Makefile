@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLUSTER := tests/cluster/k8s/cluster.py
 
 .PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
-  bench-start bench-grid bench-load
+  bench-start bench-grid bench-load bench-slo
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make cluster      bring that Kubernetes up and leave it up for test-cluster; make cluster-down ends it"
 	@echo "make bench-start  what a run costs beside deploying and measuring"
 	@echo "make bench-load   the load generator's own error and cost against a server whose truth is known"
+	@echo "make bench-slo    the highest rate under the SLO, on servers whose true one is known; more than an hour"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
@@ -68,6 +69,9 @@ bench-start: $(INSTALLED)
 # PEERS=all runs genai-bench, guidellm, aiperf and inference-perf beside it, each in a venv of its own.
 bench-load: $(INSTALLED)
 	$(BIN)/python benchmarks/load.py --peers $(or $(PEERS),none) --markdown
+
+bench-slo: $(INSTALLED)
+	$(BIN)/python benchmarks/slo.py --seeds $(or $(SEEDS),20)
 
 bench-grid: $(INSTALLED)
 	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv
