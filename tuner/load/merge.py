@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from tuner.load.host_usage import HostUsage
 from tuner.load.interim import Interim
-from tuner.load.round import Passed
+from tuner.load.round import Passed, lag_p99_ms
 from tuner.trial.histogram import Histogram
 
 
@@ -49,7 +49,7 @@ def merge_passed(parts: Sequence[Passed], *, host: HostUsage, lost: Sequence[str
             foreign_cpu_cores=max(0.0, host.foreign_cpu_cores - sum(shares)),
             throttled_share=max(host.throttled_share, *(p.host.throttled_share for p in parts)),
         ),
-        lag_ms=max((p.lag_ms for p in parts), key=_p99),
+        lag_ms=max((p.lag_ms for p in parts), key=lag_p99_ms),
         ramp_seconds=max(p.ramp_seconds for p in parts),
         drain_seconds=max(p.drain_seconds for p in parts),
         paused_streams=sum(p.paused_streams for p in parts),
@@ -74,6 +74,12 @@ def merge_interim(parts: Sequence[Interim]) -> Interim:
     )
 
 
-def _p99(values: Sequence[float]) -> float:
-    ranked = sorted(values)
-    return ranked[max(0, -(-99 * len(ranked) // 100) - 1)] if ranked else 0.0
+def told_of_processes(passed: Passed) -> list[str]:
+    """How the load was spread, and what of it was lost; nothing where one process made it."""
+    shares = passed.process_cpu_shares
+    if not shares:
+        return []
+    spread = (
+        f"load from {len(shares)} processes, {sum(shares):.2f} cores in all, the busiest {max(shares):.2f}"
+    )
+    return [spread, *(f"invalid: {line}" for line in passed.lost)]

@@ -86,8 +86,8 @@ class Crew(Protocol):
         """Load for `seconds`, shared out, and keep nothing."""
         ...
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
-        """What the load of `point` cost, in cores, each process that made it."""
+    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
+        """What the load of `point` cost each process that made it, in cores, and how late the worst was."""
         ...
 
 
@@ -148,6 +148,22 @@ async def _wait_for(event: asyncio.Event, *, seconds: float) -> None:
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.wait({waiting}, timeout=seconds)
     waiting.cancel()
+
+
+async def lag_of(seconds: float, clock: Clock) -> list[float]:
+    """Let some time pass; the loop's lag meanwhile."""
+    lag_ms: list[float] = []
+    ends = clock() + seconds
+    while (now := clock()) < ends:
+        await asyncio.sleep(min(_TICK_SECONDS, ends - now))
+        lag_ms.append(max(0.0, clock() - now - _TICK_SECONDS) * 1e3)
+    return lag_ms
+
+
+def lag_p99_ms(lag_ms: Sequence[float]) -> float:
+    """The 99th percentile of a lag's samples; 0 where there are none."""
+    ranked = sorted(lag_ms)
+    return ranked[max(0, -(-99 * len(ranked) // 100) - 1)] if ranked else 0.0
 
 
 async def _window(

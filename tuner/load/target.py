@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -15,13 +14,14 @@ from tuner.load.goodput import Limits
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
 from tuner.load.loading import Loading
+from tuner.load.merge import told_of_processes
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
 from tuner.load.point_result import point_result
 from tuner.load.preparation import Prepared, Preparing
 from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
-from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, pass_over
+from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, lag_of, lag_p99_ms, pass_over
 from tuner.load.round_trip import is_elsewhere, round_trip_ms
 from tuner.load.traffic import WHOLE, ClosedLoop, OpenLoop, Share, Traffic
 from tuner.spec.workload import LoadPoint, Workload
@@ -114,16 +114,16 @@ class Target:
                 await self.crew.warm_up(point, each)
             else:
                 used = time.process_time()
-                await self.warm_up_share(point, each)
-                self._learn(point, [(time.process_time() - used) / each])
+                late = await self.warm_up_share(point, each)
+                self._learn(point, [(time.process_time() - used) / each], late)
             await self._idle.wait()
 
-    async def warm_up_share(self, point: LoadPoint, seconds: float) -> None:
-        """This process's share of the load of one point, for `seconds`; keeps nothing."""
+    async def warm_up_share(self, point: LoadPoint, seconds: float) -> float:
+        """This process's share of the load of one point, for `seconds`; the loop's lag p99, ms."""
         traffic = self._traffic(point, WARM_UP_ROUND)
         try:
             traffic.start()
-            await asyncio.sleep(seconds)
+            return lag_p99_ms(await lag_of(seconds, self._clock))
         finally:
             await traffic.stop()
 
@@ -162,7 +162,8 @@ class Target:
                 passed = await self.pass_share(point, number, window_seconds=seconds, meter=meter, tell=tell)
         finally:
             await self._scraper.stop()
-        self._learn(point, passed.process_cpu_shares or [passed.host.client_cpu_share])
+        shares = passed.process_cpu_shares or [passed.host.client_cpu_share]
+        self._learn(point, shares, lag_p99_ms(passed.lag_ms))
         at_rest = await self._idle.wait()
         return self._result(point, passed, number=number, at_rest=at_rest)
 
@@ -204,7 +205,7 @@ class Target:
             round_trip_ms=self._round_trip_ms,
             notes=(
                 *self.found.notes,
-                *_of_processes(passed),
+                *told_of_processes(passed),
                 *([] if at_rest else ["the engine was not at rest 1 s after the load ended"]),
             ),
         )
@@ -256,9 +257,9 @@ class Target:
     def _spread(self, point: LoadPoint) -> bool:
         return self.crew is not None and self.crew.processes(point) > 1
 
-    def _learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
+    def _learn(self, point: LoadPoint, cpu_shares: Sequence[float], late_ms: float) -> None:
         if self.crew is not None:
-            self.crew.learn(point, cpu_shares)
+            self.crew.learn(point, cpu_shares, lag_p99_ms=late_ms)
 
     def _streams(self, point: LoadPoint) -> int:
         """How many connections this process's share of `point` is opened with."""
@@ -277,17 +278,6 @@ class Target:
         payload = self.found.payload
         prompt = self._text.prompt(4, seed=f"{self._salt} idle {self._idle_number}")
         return self._origin.post(payload.path, payload.body(prompt, max_tokens=1))
-
-
-def _of_processes(passed: Passed) -> list[str]:
-    """How the load was spread, and what of it was lost; nothing where one process made it."""
-    shares = passed.process_cpu_shares
-    if not shares:
-        return []
-    spread = (
-        f"load from {len(shares)} processes, {sum(shares):.2f} cores in all, the busiest {max(shares):.2f}"
-    )
-    return [spread, *(f"invalid: {line}" for line in passed.lost)]
 
 
 def _named(on_progress: OnProgress | None, point: str, number: int | str) -> OnInterim | None:

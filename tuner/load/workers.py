@@ -145,9 +145,9 @@ class WorkerCrew:
         """See `Crew`."""
         return self._plan.processes(point)
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
+    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
         """See `Crew`."""
-        self._plan.learn(point, cpu_shares)
+        self._plan.learn(point, cpu_shares, lag_p99_ms=lag_p99_ms)
 
     async def warm_up(self, point: LoadPoint, seconds: float) -> None:
         """See `Crew`.
@@ -160,7 +160,8 @@ class WorkerCrew:
             await step.say(lambda share: WarmUpShare(point, share, seconds))
             answers = await step.answers(WarmedUp, seconds)
             self._drop(step.lost_workers)
-            self.learn(point, [a.cpu_share for a in answers])
+            late = max(a.lag_p99_ms for a in answers)
+            self.learn(point, [a.cpu_share for a in answers], lag_p99_ms=late)
 
     async def pass_over(
         self,

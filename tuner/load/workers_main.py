@@ -113,8 +113,8 @@ async def _make(target: Target, asked: PassShare | WarmUpShare, asker: _Asker) -
     target.share = asked.share
     if isinstance(asked, WarmUpShare):
         used = time.process_time()
-        await target.warm_up_share(asked.point, asked.seconds)
-        await asker.say(WarmedUp((time.process_time() - used) / max(asked.seconds, 1e-9)))
+        late = await target.warm_up_share(asked.point, asked.seconds)
+        await asker.say(WarmedUp((time.process_time() - used) / max(asked.seconds, 1e-9), late))
         return
     passed = await target.pass_share(
         asked.point,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tuner.load.trust import CLIENT_LAG_P99_LIMIT_MS
 from tuner.spec.workload import LoadPoint
 
 # Client CPU, a little above what benchmarks/load_overhead.py shows.
@@ -52,13 +53,16 @@ class SpreadPlan:
             return 1
         return max(1, min(self._most, math.ceil(cores / CORES_PER_PROCESS)))
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float]) -> None:
+    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
         """`point` took `cpu_shares` of a core from the processes that shared its load.
 
         The first measurement replaces what was expected, a later one counts where it is higher: the number
-        of processes must not go back and forth from round to round.
+        of processes must not go back and forth from round to round. Processes that came late did not do all
+        that there was to do, with their own time gone or others in it, so what they used is a lower bound.
         """
-        cores = sum(cpu_shares) * (2.0 if max(cpu_shares, default=0.0) > FULL_SHARE else 1.0)
+        cores = sum(cpu_shares)
+        if max(cpu_shares, default=0.0) > FULL_SHARE or lag_p99_ms > CLIENT_LAG_P99_LIMIT_MS:
+            cores = max(2.0 * cores, expected_cores(point))
         before = self._measured_cores.get(_key(point), 0.0)
         self._measured_cores[_key(point)] = max(before, cores)
 

@@ -92,9 +92,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WarmedUp:
-    """The warm-up is over; it cost so much of a core."""
+    """The warm-up is over; it cost so much of a core, and the loop was so late."""
 
     cpu_share: float
+    lag_p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
