@@ -1,4 +1,4 @@
-"""The truth server of the benchmarks: its times, its log, its capacity; the client's errors are found by it."""
+"""The truth server of the benchmarks: its times, its log, its capacity; client errors are found by it."""
 
 from __future__ import annotations
 
@@ -108,9 +108,7 @@ def test_exponential_places_are_held_for_the_stated_mean(tmp_path: Path) -> None
 def test_a_client_that_goes_is_logged_with_what_it_was_sent(tmp_path: Path) -> None:
     with TruthServer(log=tmp_path / "log", first_us=0, gap_us=1_000_000) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as wire:
-            wire.sendall(
-                f"POST /v1/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-            )
+            wire.sendall(_on_the_wire(_body(3)))
             wire.recv(100)
         records = []
         while not records:  # until it has noticed
