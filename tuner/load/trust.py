@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tuner.load.host_usage import HostUsage
 from tuner.load.window import Account
 from tuner.trial.batch_means import hang_together, lag1
-from tuner.trial.rounds import Trust
+from tuner.trial.rounds import FEWEST_WAVES, Trust
 from tuner.trial.student_t import t_975
 
 # A late loop reads late, so every latency has up to this much of the client in it. 20 ms is a tenth of a
@@ -33,9 +33,6 @@ DRIFT_LIMIT = 0.10
 QUEUE_GROWTH_LIMIT = 0.10
 # Lengths that miss the scenario by more are told.
 LENGTH_TOLERANCE = 0.05
-# A stream's requests come in waves with the batch that they share; with fewer waves the window's place in
-# them shows in the figures.
-FEWEST_WAVES = 3
 # A share of the prompt tokens. Caches count in blocks, and a first word or two may be alike by chance;
 # beyond that a hit means that the engine has met these prompts before.
 CONTAMINATION_TOLERANCE = 0.05

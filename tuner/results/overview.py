@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tuner.results.bottleneck import bound_by
 from tuner.results.lines import RoundLine, TrialLine
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunState, RunStatus
@@ -93,6 +94,10 @@ class Overview:
         """What the search has of a trial."""
         return next((line for line in self.search if line.trial == trial), None)
 
+    def bound_by(self, line: TrialLine | None) -> str:
+        """What bounded a deployment, one line; "" where that is not known."""
+        return "" if line is None else bound_by([one.round for one in self.rounds_of(line.key)])
+
     def measured(self, trial: int | None) -> dict[str, float]:
         """A trial's metrics: of its validation's merged rounds where it has any, else of its search."""
         ended = {line.key for line in self.validation if line.trial == trial and line.values}
@@ -134,10 +139,17 @@ class Overview:
         found: Counter[str] = Counter(rounds=len(self.rounds))
         for line in self.rounds:
             points = [point.trust for point in line.round.points]
-            for mark in ("client_bound", "invalid", "dirty", "over_saturated"):
+            for mark in ("client_bound", "invalid", "contaminated", "dirty", "over_saturated"):
                 found[mark] += any(getattr(trust, mark) for trust in points)
             found["unsteady"] += any(not trust.steady for trust in points)
+            found["few_waves"] += any(trust.few_waves for trust in points)
         return found
+
+    @cached_property
+    def round_trip_ms(self) -> float | None:
+        """Of the network between load and engine, the longest of all rounds; None where none was measured."""
+        points = [point for line in self.rounds for point in line.round.points]
+        return max((t for p in points if (t := p.trust.round_trip_ms) is not None), default=None)
 
     @cached_property
     def seconds_by_part(self) -> dict[str, float]:
@@ -173,7 +185,8 @@ def why(line: TrialLine) -> str:
     """Why it is not feasible or did not end, one line; "" where there is nothing to explain."""
     if line.failure is not None:
         return f"{line.failure.kind}: {line.failure.message}"
-    if line.reason:
+    if line.reason and line.state is not State.COMPLETE:
         return line.reason
     missed = [f"{name} {share * 100:+.0f} %" for name, share in line.violations.items() if not share <= 0]
-    return f"beyond its limit: {', '.join(missed)}" if missed else ""
+    beyond = [f"beyond its limit: {', '.join(missed)}"] if missed else []
+    return "; ".join([*([line.reason] if line.reason else []), *beyond])

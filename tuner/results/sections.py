@@ -72,6 +72,12 @@ def comparison(seen: Overview) -> Markup:
         "section",
         tag("h2", "Winner and baseline" if found and found.recommends else "Best so far and baseline"),
         _parameters(seen, winner.params, name),
+        facts(
+            {
+                "baseline is bound by": seen.bound_by(seen.line_of(BASELINE)) or "not known",
+                f"{name} is bound by": seen.bound_by(winner) or "not known",
+            }
+        ),
         tag("h3", f"Metrics, {source}"),
         _metrics(seen, trial, name),
         _serving(seen),

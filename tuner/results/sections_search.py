@@ -14,9 +14,11 @@ from tuner.trial.ports import State
 _MARKS = {
     "client_bound": "client-bound: the load generator may have shaped the figures; never prunes or wins",
     "invalid": "invalid: the asked concurrency or rate was missed; never prunes or wins",
+    "contaminated": "contaminated: the prefix cache knew the prompts from before; never prunes or wins",
     "dirty": "dirty: something else used the machine; counts",
     "over_saturated": "over-saturated: the queue grew through the round",
     "unsteady": "unsteady: a trend within the window",
+    "few_waves": "few waves: the window spans fewer than three waves of the closed loop",
 }
 
 
@@ -44,10 +46,11 @@ def _all_trials(seen: Overview) -> Markup:
             *(figure(line.metrics.get(metric)) for metric in shown),
             outcome(line),
             why(line),
+            seen.bound_by(line),
         )
         for line in seen.search
     ]
-    return table(("trial", *names, *shown, "outcome", "why"), rows)
+    return table(("trial", *names, *shown, "outcome", "why", "bound by"), rows)
 
 
 def parameters(seen: Overview, page: Charts) -> Markup:
@@ -83,6 +86,8 @@ def rounds(seen: Overview, page: Charts) -> Markup:
         text.partition(":")[0]: f"{trust[mark]} of {trust['rounds']} rounds ({text.partition(': ')[2]})"
         for mark, text in _MARKS.items()
     }
+    if seen.round_trip_ms is not None:
+        marked["network"] = f"{seen.round_trip_ms:.2f} ms from the load to the engine and back, in every TTFT"
     return tag(
         "section",
         tag("h2", "Rounds"),

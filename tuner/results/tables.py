@@ -86,6 +86,7 @@ def trials_table(run: RunDirectory) -> Table:
         table.add_column(Text(metric), justify="right", overflow="fold")
     table.add_column("state", no_wrap=True)
     table.add_column("why", overflow="fold", ratio=2)
+    table.add_column("bound by", overflow="fold", ratio=2)
     for line in seen.trials:
         phase = f"{line.phase} {line.attempt}" if line.attempt > 1 or line.block is not None else line.phase
         word = outcome(line)
@@ -98,6 +99,7 @@ def trials_table(run: RunDirectory) -> Table:
             *(figure(line.metrics.get(metric)) for metric in shown),
             Text(word, style=_STYLES.get(word, "")),
             Text(why(line)),
+            Text(seen.bound_by(line)),
         )
     return table
 
@@ -142,6 +144,7 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
         values = [figure(seen.measured(trial).get(metric)) for trial in (BASELINE, winner.trial)]
         limit = f" ({limit_text(metric, seen.state.slos[metric])})" if metric in seen.state.slos else ""
         table.add_row(Text(metric + limit), *values)
+    table.add_row("bound by", Text(seen.bound_by(baseline)), Text(seen.bound_by(winner)))
     return table
 
 

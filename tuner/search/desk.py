@@ -209,6 +209,10 @@ class Desk:
         )
         if self.broken is None:
             self.broken = self.strategy.baseline_lost
+        unoffered = self._unoffered(self.strategy.deployment(key)) if state is State.COMPLETE else None
+        if unoffered is not None and self.broken is None:
+            self.broken = unoffered
+            self.strategy.stop(unoffered.message)
         del self._open[key]
         record = self.strategy.history.records[key[0]]
         if key[1] is Phase.SEARCH and record.ended:
@@ -225,6 +229,22 @@ class Desk:
         if self.strategy.stopped is not None or entry.stopping is None:
             return State.INTERRUPTED, Failure(FailureClass.CANCELLED, self.strategy.stopped or "cut short")
         return State.STOPPED, None
+
+    @staticmethod
+    def _reason(entry: _Open, state: State, deployment: Deployment) -> str:
+        """Why it was stopped, or which of its rounds count for nothing."""
+        if state is State.STOPPED:
+            return entry.stopping or ""
+        return deployment.left_out if state is State.COMPLETE else ""
+
+    def _unoffered(self, deployment: Deployment) -> Failure | None:
+        """An SLO or objective that the engine offers nothing for: no trial can ever be measured."""
+        baseline = self.strategy.history.records[0].search
+        for one in (baseline, deployment):
+            if one is None or one.score is None or not one.score.unoffered:
+                return None
+        assert deployment.score is not None
+        return Failure(FailureClass.BACKEND_BROKEN, deployment.score.reason)
 
     @staticmethod
     def _times(entry: _Open, ended: float) -> dict[str, float]:
@@ -257,7 +277,7 @@ class Desk:
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
             cold=entry.cold,
-            reason=(entry.stopping or "") if state is State.STOPPED else "",
+            reason=self._reason(entry, state, deployment),
             started=entry.started,
             ended=ended,
         )

@@ -41,6 +41,16 @@ class Deployment:
         """The score after its last round; None before the first."""
         return self.scores[-1] if self.scores else None
 
+    @property
+    def left_out(self) -> str:
+        """Why rounds of it neither prune nor win, one line; "" where all of them count and it is measured."""
+        bad = [r for r in self.rounds if not r.usable]
+        words = dict.fromkeys(word for r in bad for word in r.unusable)
+        said = [f"{len(bad)} of {len(self.rounds)} rounds left out: {', '.join(words)}"] if bad else []
+        if self.score is not None and self.score.reason and len(bad) < len(self.rounds):
+            said.append(self.score.reason)
+        return "; ".join(said)
+
 
 @dataclass(slots=True)
 class TrialRecord:

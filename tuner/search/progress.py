@@ -180,4 +180,4 @@ def _state(deployment: Deployment) -> str:
 def _why(deployment: Deployment) -> str:
     if deployment.failure is not None:
         return f"{deployment.failure.kind}: {deployment.failure.message}"
-    return deployment.reason
+    return "; ".join(line for line in dict.fromkeys((deployment.reason, deployment.left_out)) if line)

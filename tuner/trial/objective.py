@@ -55,7 +55,8 @@ class MergedObjective:
         violations = {m: self._violation(m, _worst_point(m, points, metrics)) for m in self.slos}
         certain = {m: self._violation(m, self._kinder_end(m, points), unknown=-1.0) for m in self.slos}
         values = tuple(metrics[g.metric] for g in self.goals)
-        reason = _why_unusable(rounds) if not usable else self._untold(points, metrics)
+        unoffered = self._unoffered(points, metrics)
+        reason = _why_unusable(rounds) if not usable else self._untold(unoffered, metrics)
         return Score(
             values=values,
             intervals=tuple(self._interval(g.metric, points, geometric=True) for g in self.goals),
@@ -64,15 +65,18 @@ class MergedObjective:
             metrics={k: v for k, v in metrics.items() if not math.isnan(v)},
             measured=not reason,
             reason=reason,
+            unoffered=unoffered,
         )
 
-    def _untold(self, points: Iterable[str], metrics: Mapping[str, float]) -> str:
-        """What cannot be told and has to be; "" for nothing."""
-        unoffered = [
+    def _unoffered(self, points: Iterable[str], metrics: Mapping[str, float]) -> tuple[str, ...]:
+        return tuple(
             m
             for m in dict.fromkeys([*self.slos, *(g.metric for g in self.goals)])
             if _metric(m).kind == "engine" and math.isnan(_worst_point(m, points, metrics))
-        ]
+        )
+
+    def _untold(self, unoffered: Sequence[str], metrics: Mapping[str, float]) -> str:
+        """What cannot be told and has to be; "" for nothing."""
         if unoffered:
             return f"the engine does not offer {', '.join(unoffered)}, which slo or objective names"
         unknown = [g.metric for g in self.goals if math.isnan(metrics[g.metric])]

@@ -218,6 +218,7 @@ class Score:
         measured: False where no round may be trusted (all of them client-bound, invalid or contaminated), an
             objective cannot be told (NaN), or an SLO stands on what the engine does not offer.
         reason: one line, why it is not measured; "" where it is.
+        unoffered: metrics that an SLO or an objective stands on and the engine does not offer.
     """
 
     values: tuple[float, ...]
@@ -227,6 +228,7 @@ class Score:
     metrics: dict[str, float]
     measured: bool = True
     reason: str = ""
+    unoffered: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.trial.histogram import Histogram
 
+FEWEST_WAVES = 3  # of a closed loop in a window; with fewer the window's place in them shows
 HISTOGRAMS = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 
 
@@ -57,6 +58,11 @@ class Trust:
     lag1: float | None = None
     round_trip_ms: float | None = None
     reasons: tuple[str, ...] = ()
+
+    @property
+    def few_waves(self) -> bool:
+        """Whether the window spans fewer waves of the closed loop than it should; counts, and is told."""
+        return 0 < self.waves < FEWEST_WAVES
 
     @property
     def usable(self) -> bool:

@@ -94,6 +94,7 @@ def test_the_closing_block_names_winner_baseline_gain_and_paths(new_run: NewRun,
     said = to_text(closing(run), width=200)
     for expected in (headline, "winner (trial 1)", "llama-server --parallel 8", "best.yaml", "report.html"):
         assert expected in said
+    assert "bound by" in said and "not known: the engine does not tell its queue" in said
     assert "to first request" in said
 
 

@@ -215,3 +215,29 @@ def test_what_never_came_up_on_a_node_is_neither_cold_nor_warm(started, measured
     key, _ = begin(started)
     started.desk.end(key, None)
     assert started.store.trials[-1].cold is None
+
+
+def test_rounds_that_count_for_nothing_are_told_in_the_trials_line(started, measured):
+    key, _ = begin(started)
+    started.desk.step(key, measured(1, trust=Trust(client_bound=True)))
+    started.desk.step(key, measured(2, trust=Trust(contaminated=True)))
+    started.desk.end(key, measured(3, State.COMPLETE))
+    (line,) = started.store.trials
+    assert line.reason == "2 of 3 rounds left out: client-bound, contaminated"
+    assert line.feasible
+
+
+def test_a_trial_without_a_round_that_counts_says_so_and_is_not_feasible(started, measured):
+    whole(started, measured, trust=Trust(invalid=True))
+    (line,) = started.store.trials
+    assert (line.reason, line.feasible) == ("3 of 3 rounds left out: invalid", False)
+
+
+def test_an_slo_that_the_engine_offers_nothing_for_ends_the_run_after_the_baseline(run_of, measured):
+    run = run_of("slo.kv_cache_use_max=0.9").start(proposer=Scripted(ONE, TWO), rules=[])
+    whole(run, measured)
+    (line,) = run.store.trials
+    assert line.reason == "the engine does not offer kv_cache_use_max, which slo or objective names"
+    assert not line.feasible
+    assert run.desk.broken.message == line.reason
+    assert run.desk.begin(Slot()) is None

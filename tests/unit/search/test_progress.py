@@ -116,3 +116,12 @@ def test_a_deployment_that_takes_long_says_what_it_does_and_only_when_that_chang
 def test_the_table_shows_what_a_running_deployment_does(run_of):
     text, _ = long_deployment(run_of, terminal=True)
     assert "loading" in text and "running" not in text
+
+
+def test_rounds_left_out_are_said_in_the_deployments_line(past, score, made_round):
+    from tuner.search.progress import _why
+    from tuner.trial.rounds import Trust
+
+    (deployment,) = past([score(100.0)]).deployments()
+    deployment.rounds = [made_round(1), made_round(2, trust=Trust(client_bound=True))]
+    assert _why(deployment) == "1 of 2 rounds left out: client-bound"
