@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from array import array
 from collections.abc import Iterator
 
 from tuner.load.payload import Prompt
@@ -29,6 +30,7 @@ class DatasetWriter:
         self._part = part
         self._salt = salt
         self._chat = chat
+        self._orders: dict[tuple[str, bool], array[int]] = {}
 
     def draws(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Draw:
         """See Writer."""
@@ -70,11 +72,14 @@ class DatasetWriter:
         return ((role, f"[{word}] {text}"), *rest)
 
     def _order(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Iterator[int]:
-        rows = list(range(len(self._dataset.rows)))
-        random.Random(f"{seed} rows {self._part}").shuffle(rows)
-        if backwards:
-            rows.reverse()
-        at = stream
+        key = seed, backwards
+        if key not in self._orders:  # one for all streams: a large file takes its time to shuffle
+            rows = array("L", range(len(self._dataset.rows)))
+            random.Random(f"{seed} rows {self._part}").shuffle(rows)
+            if backwards:
+                rows.reverse()
+            self._orders[key] = rows
+        rows, at = self._orders[key], stream
         while True:
             yield rows[at % len(rows)]
             at += streams

@@ -23,11 +23,12 @@ Assumptions
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise, takewhile
-from statistics import fmean
 
 from tuner.load.traces import TracePieces
-from tuner.spec.content import Content, Dataset, Trace
+from tuner.spec.content import Content, Conversations, Dataset, Trace
 from tuner.spec.dataset_rows import CHARACTERS_PER_TOKEN, DatasetRow
 from tuner.spec.workload import LoadPoint
 
@@ -74,31 +75,40 @@ def _of_one_talk(part: Content, requests: float | None) -> tuple[float, float]:
 
 
 def _dataset(part: Content, dataset: Dataset, requests: float | None) -> tuple[float, float]:
-    rows = dataset.rows
-    if part.conversations is None:
-        texts = [_text(row, row.alone) for row in rows]
-        carried = 0.0
-    else:
-        span = part.conversations.span
-        turns = [min(len(r.turns), round(sum(span) / 2)) if span else len(r.turns) for r in rows]
-        texts = [_text(row, 0) for row in rows]
-        carried = fmean(_carried(dataset, row, count) for row, count in zip(rows, turns, strict=True))
-    later = (
-        0.0
-        if part.conversations is None
-        else fmean(
-            sum(_characters(t.asked) for t in row.turns[1:count]) / CHARACTERS_PER_TOKEN
-            for row, count in zip(rows, turns, strict=True)
-        )
-    )
-    opening = fmean(map(len, texts)) / CHARACTERS_PER_TOKEN
+    seen = _of_rows(dataset, part.conversations)
     known = 0.0
     if dataset.lead_in != "request":
-        shared = sum(_common(a, b) for a, b in pairwise(sorted(texts)))
-        all_characters = sum(map(len, texts))
-        passes = max(1.0, (requests or 0.0) / len(rows))
-        known = opening * (1 - (all_characters - shared) / (all_characters * passes))
-    return known + carried, opening + carried + later
+        passes = max(1.0, (requests or 0.0) / len(dataset.rows))
+        known = seen.opening * (1 - (1 - seen.shared) / passes)
+    return known + seen.carried, seen.opening + seen.carried + seen.later
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Means over the rows, in tokens, and the share of their openings that another row begins with."""
+
+    opening: float
+    later: float  # what later turns ask
+    carried: float
+    shared: float
+
+
+@lru_cache(maxsize=16)
+def _of_rows(dataset: Dataset, conversations: Conversations | None) -> _Rows:
+    rows = dataset.rows
+    span = None if conversations is None else conversations.span
+    later = carried = 0.0
+    if conversations is not None:
+        for row in rows:
+            turns = min(len(row.turns), round(sum(span) / 2)) if span else len(row.turns)
+            later += sum(_characters(t.asked) for t in row.turns[1:turns]) / CHARACTERS_PER_TOKEN
+            carried += _carried(dataset, row, turns)
+    texts = sorted(_text(row, row.alone if conversations is None else 0) for row in rows)
+    characters = sum(map(len, texts))
+    shared = sum(_common(a, b) for a, b in pairwise(texts))
+    count = len(rows)
+    opening = characters / CHARACTERS_PER_TOKEN / count
+    return _Rows(opening, later / count, carried / count, shared / characters)
 
 
 def _carried(dataset: Dataset, row: DatasetRow, turns: int) -> float:

@@ -17,6 +17,7 @@ from tuner.spec.section import Section, Text
 
 LARGEST_BYTES = 1 << 30
 LARGEST_SHIPPED_BYTES = 8 << 20  # compressed; a larger file must be there, with the same hash
+_BEST_RATIO = 4  # of text
 
 
 class WorkloadFile(Section):
@@ -58,6 +59,9 @@ class WorkloadFile(Section):
         Raises:
             Fault: there is no such file here, or its content is not the one that the hash names.
         """
+        return _decoded(self._checked())
+
+    def _checked(self) -> bytes:
         if self.content is not None:
             found = zlib.decompress(base64.b64decode(self.content))
         else:
@@ -66,7 +70,7 @@ class WorkloadFile(Section):
         if digest != self.sha256:
             got = f"a file with the SHA-256 {digest[:12]}... at {self.path}"
             raise Fault(got=got, right=f"the file that the experiment was made with, {self.sha256}")
-        return _decoded(found)
+        return found
 
     def shipped(self) -> dict[str, Any]:
         """The section's keys, with the content beside them where it is small enough to be sent along.
@@ -75,13 +79,14 @@ class WorkloadFile(Section):
             SpecError: the file is not, or no longer, the one that the hash names.
         """
         try:
-            text = self.text()
+            content = self._checked()
         except Fault as fault:
             raise SpecError(f"workload: {self.path}: {fault}") from fault
-        packed = zlib.compress(text.encode(), 6)
         keys = self.model_dump(mode="json", exclude_none=True)
-        if len(packed) <= LARGEST_SHIPPED_BYTES:
-            keys["content"] = base64.b64encode(packed).decode()
+        if len(content) <= _BEST_RATIO * LARGEST_SHIPPED_BYTES:  # to pack more would be a waste
+            packed = zlib.compress(content, 1)
+            if len(packed) <= LARGEST_SHIPPED_BYTES:
+                keys["content"] = base64.b64encode(packed).decode()
         return keys
 
 

@@ -160,6 +160,15 @@ def test_a_workload_is_shipped_with_its_files_and_refused_once_they_have_changed
         workload.shipped()
 
 
+def test_a_file_is_shipped_byte_by_byte(file: Any) -> None:
+    path = file("\ufeff" + ROW.replace("\n", "\r\n"))  # as some editors write it
+    workload = Workload.model_validate({"dataset": {"path": path}, "concurrency": 1})
+    sent = workload.shipped()
+    Path(path).unlink()
+    (row,) = Workload.model_validate(sent).points[0].dataset.rows
+    assert row.turns[0].asked == (("user", "a"),)
+
+
 def test_a_trace_fills_in_its_mean_rate_and_says_so(file: Any) -> None:
     point = LoadPoint.model_validate({"trace": {"path": file(TRACE), "speed": 3.0}})
     assert (point.request_rate, point.arrivals) == (pytest.approx(6.0), "trace")
