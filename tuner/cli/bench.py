@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tuner.load.goodput import Limits
     from tuner.spec.workload import Workload
     from tuner.trial.ports import Endpoint
     from tuner.trial.rounds import RoundResult
@@ -67,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--burstiness", type=float, metavar="B", help="gamma's shape; below 1 is burstier")
     load.add_argument("--shared-prefix", type=int, metavar="TOKENS", help="that all prompts start with")
     load.add_argument("--experiment", metavar="FILE", help="an experiment whose workload to take instead")
+    load.add_argument(
+        "--goodput",
+        nargs="+",
+        metavar="NAME=MS",
+        help="limits of one request, of ttft_ms, tpot_ms and e2e_ms; those within all of them are counted",
+    )
     long = parser.add_argument_group("how long")
     long.add_argument("--seconds", type=float, help="of each window (default: 30)")
     long.add_argument("--rounds", type=int, help="(default: 1; intervals of most rates need several)")
@@ -91,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print, and say with the exit code how it went."""
-    from tuner.cli.bench_options import endpoint_of, in_words, workload_of  # noqa: PLC0415
+    from tuner.cli.bench_options import endpoint_of, in_words, limits_of, workload_of  # noqa: PLC0415
     from tuner.cli.bench_table import document, tables  # noqa: PLC0415
     from tuner.errors import UserError  # noqa: PLC0415
     from tuner.results.plain_json import dumps  # noqa: PLC0415
@@ -100,8 +107,9 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--processes: got {options.processes}; would be right: at least 1")
     if options.hdr is not None and not options.hdr.absolute().parent.is_dir():
         raise UserError(f"--hdr: {options.hdr.parent} is no directory; would be right: one that is there")
-    workload, endpoint = workload_of(options), endpoint_of(options)
-    bench = _Bench(workload, endpoint, options)
+    workload, limits = workload_of(options), limits_of(options)
+    endpoint = endpoint_of(options)
+    bench = _Bench(workload, endpoint, options, limits)
     rounds = bench.measured()
     if options.json:
         print(dumps(document(endpoint, workload, rounds, bench.round_trip_ms, bench.interrupted), indent=2))
@@ -126,7 +134,9 @@ class _Bench:
         so_far: the last interim figures of the window that is passing; {} outside one.
     """
 
-    def __init__(self, workload: Workload, endpoint: Endpoint, options: argparse.Namespace) -> None:
+    def __init__(
+        self, workload: Workload, endpoint: Endpoint, options: argparse.Namespace, limits: Limits | None
+    ) -> None:
         from tuner.load import HttpLoad  # noqa: PLC0415
 
         self.interrupted = False
@@ -138,6 +148,7 @@ class _Bench:
         self._load = HttpLoad(
             workload,
             api="chat" if options.chat else "completions",
+            limits=limits,
             on_progress=self._told,
             processes=options.processes,
         )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from tuner.load.goodput import Limits
+    from tuner.spec.experiment import Experiment
     from tuner.spec.workload import LoadPoint, Workload
     from tuner.trial.ports import Endpoint
 
@@ -66,7 +68,7 @@ def workload_of(options: argparse.Namespace) -> Workload:
                 f"--{named.replace('_', '-')} and --experiment: got both; would be right: one of them, "
                 "as the experiment's workload says it"
             )
-        given = {**_of_experiment(options.experiment), **rest}
+        given = {**_experiment(options.experiment).workload.model_dump(), **rest}
     try:
         return Workload.model_validate(given)
     except ValidationError as error:
@@ -76,8 +78,35 @@ def workload_of(options: argparse.Namespace) -> Workload:
 def in_words(point: LoadPoint) -> str:
     """A load point for people."""
     if point.concurrency is not None:
-        return f"{point.scenario}, {point.concurrency} in flight"
-    return f"{point.scenario}, {point.request_rate:g} requests/s, {point.arrivals} arrivals"
+        return f"{point.described()}, {point.concurrency} in flight"
+    return f"{point.described()}, {point.request_rate:g} requests/s, {point.arrivals} arrivals"
+
+
+def limits_of(options: argparse.Namespace) -> Limits | None:
+    """What a request must keep to be a good one: as --goodput says, else as the experiment does.
+
+    Raises:
+        UserError: --goodput is no list of limits.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from tuner.errors import UserError  # noqa: PLC0415
+    from tuner.load.goodput import Limits  # noqa: PLC0415
+    from tuner.spec.document import parse_value  # noqa: PLC0415
+    from tuner.spec.goodput import Goodput  # noqa: PLC0415
+
+    if options.goodput is None:
+        found = _experiment(options.experiment).goodput if options.experiment is not None else None
+    else:
+        given = {name: parse_value(text) for name, _, text in (o.partition("=") for o in options.goodput)}
+        try:
+            found = Goodput.model_validate(given)
+        except ValidationError as error:
+            raise UserError(
+                f"--goodput: got {' '.join(options.goodput)}; would be right: such as ttft_ms=500 tpot_ms=40 "
+                "e2e_ms=9000, one or more of them, milliseconds"
+            ) from error
+    return Limits(**found.model_dump(exclude_none=True)) if found is not None else None
 
 
 def endpoint_of(options: argparse.Namespace) -> Endpoint:
@@ -118,11 +147,11 @@ def _text(path: Path) -> str:
         raise UserError(f"--ca: {path} cannot be read: {error}; would be right: PEM certificates") from error
 
 
-def _of_experiment(given: str) -> dict[str, Any]:
+def _experiment(given: str) -> Experiment:
     from tuner.spec.load import load_experiment  # noqa: PLC0415
     from tuner.spec.shipped import search_space  # noqa: PLC0415
 
-    return load_experiment(search_space(given)).workload.model_dump()
+    return load_experiment(search_space(given))
 
 
 def _first_model(endpoint: Endpoint) -> str:

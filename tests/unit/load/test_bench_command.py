@@ -58,6 +58,15 @@ def test_json_holds_metrics_with_intervals_and_the_rounds_as_they_are_kept(
     assert all("messages" in asked for asked in server.seen.requests)
 
 
+def test_good_requests_are_counted_where_limits_are_given(
+    server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--concurrency", "2", "--json", "--goodput", "ttft_ms=0.1", "e2e_ms=9000"]
+    assert bench("--url", server.url, "--model", "m", *QUICK, *given) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["points"]["load"]["metrics"]["goodput"]["value"] == 0  # no first token comes in 0.1 ms
+
+
 def test_two_runs_send_no_prompt_twice(server: Any) -> None:
     for _ in range(2):
         bench("--url", server.url, "--model", "m", *QUICK, "--concurrency", "2", "--json")
@@ -119,6 +128,7 @@ def test_a_token_comes_from_the_environment_and_is_sent(
             ["--scenario", "D(8,8)", "--rate", "1", "--ca", "/nowhere.pem"],
             "--ca: /nowhere.pem cannot be read",
         ),
+        (["--scenario", "D(8,8)", "--rate", "1", "--goodput", "ttft=3"], "--goodput: got ttft=3"),
         (["--scenario", "D(8,8)", "--rate", "1", "--hdr", "/nowhere/x"], "--hdr: /nowhere is no directory"),
     ],
 )
