@@ -6,14 +6,20 @@ import asyncio
 import heapq
 import math
 import random
+import time
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from tuner.load.rate_search import Probe, RateAnswer, RateSearch, Share, SloLimit
 from tuner.load.rate_search.fit import crossing
-from tuner.load.rate_search.probing import OverSaturated, end_when_overrun
+from tuner.load.rate_search.probing import OverSaturated, end_when_overrun, probe_at
+from tuner.load.target import Target
+from tuner.spec.workload import Workload
 from tuner.trial.histogram import Histogram
+from tuner.trial.ports import Endpoint
 from tuner.trial.rounds import HISTOGRAMS, PointResult, Trust
 
 WINDOW, RAMP = 3.0, 0.15  # seconds
@@ -232,22 +238,72 @@ def test_an_slo_that_is_no_share_is_refused_in_one_line() -> None:
         RateSearch(low=3, high=2)
 
 
+BAD = {"requests": 100, "failed": 0, "ttft_p50_ms": 700.0}
+
+
 @pytest.mark.parametrize(
-    ("so_far", "ends"),
+    ("looks", "ends"),
     [
-        ({"requests": 100, "failed": 0, "ttft_p50_ms": 700.0}, True),
-        ({"requests": 100, "failed": 0, "ttft_p50_ms": 500.0}, False),  # bad, and not beyond doubt
-        ({"requests": 40, "failed": 60, "ttft_p50_ms": 1.0}, True),
-        ({"requests": 5, "failed": 5, "ttft_p50_ms": 9000.0}, False),  # too few to tell
-        ({"requests": 100, "failed": 0, "ttft_p50_ms": math.nan}, False),
+        ([BAD, BAD | {"ttft_p50_ms": 900.0}], True),
+        ([BAD], False),  # a stall may pass
+        ([BAD, BAD | {"ttft_p50_ms": 650.0}], False),  # it is passing
+        ([BAD, BAD | {"ttft_p50_ms": 150.0}, BAD], False),
+        ([BAD | {"ttft_p50_ms": 500.0}] * 9, False),  # bad, and not beyond doubt
+        ([{"requests": 40, "failed": 60, "ttft_p50_ms": 1.0}] * 2, True),
+        ([{"requests": 0, "failed": 60, "ttft_p50_ms": math.nan}] * 2, True),
+        ([{"requests": 5, "failed": 5, "ttft_p50_ms": 9000.0}] * 9, False),  # too few to tell
+        ([{"requests": 100, "failed": 0, "ttft_p50_ms": math.nan}] * 9, False),
     ],
 )
 def test_a_probe_ends_early_only_where_the_engine_is_overrun_beyond_doubt(
-    so_far: dict[str, float], ends: bool
+    looks: list[dict[str, float]], ends: bool
 ) -> None:
     look = end_when_overrun([SloLimit("ttft_p99_ms", 200.0), SloLimit("error_rate", 0.01)])
+    for so_far in looks[:-1]:
+        look(so_far)
     if ends:
         with pytest.raises(OverSaturated):
-            look(so_far)
+            look(looks[-1])
         return
-    look(so_far)
+    look(looks[-1])
+
+
+@pytest.mark.parametrize("overrun", [False, True])
+def test_a_probe_loads_a_real_server_at_its_rate_and_an_overrun_one_ends_early(
+    scripted: ModuleType, overrun: bool
+) -> None:
+    workload = Workload.model_validate(
+        {"scenario": "D(4,2)", "request_rate": 1, "arrivals": "constant", "round_seconds": 9}
+    )
+    script = (
+        scripted.Script(status=503, error_body="full") if overrun else scripted.Script(first_seconds=0.01)
+    )
+    slos = [SloLimit("ttft_p90_ms", 5_000.0), SloLimit("error_rate", 0.1)]
+
+    async def run(server: Any) -> tuple[Probe, float]:
+        endpoint = Endpoint(url=server.url, model="m")
+        target = Target(endpoint, workload, "completions", salt="s", clock=time.perf_counter)
+        await target.prepare()
+        server.script = lambda number, request: script
+        asked = len(server.seen.requests)
+        try:
+            probe = await probe_at(
+                target,
+                workload.points[0],
+                slos,
+                rate=60.0,
+                name="a",
+                window_seconds=6.0 if overrun else 0.5,
+                clock=time.perf_counter,
+            )
+        finally:
+            await target.close()
+        return probe, len(server.seen.requests) - asked
+
+    with scripted.ScriptedServer() as server:
+        probe, asked = asyncio.run(run(server))
+    share = probe.shares["error_rate"]
+    assert probe.rate == 60.0 and asked >= share.of >= 20
+    assert probe.met is not overrun and probe.over_saturated is overrun
+    assert share.late == (share.of if overrun else 0)
+    assert probe.seconds < 5

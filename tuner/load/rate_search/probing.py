@@ -26,17 +26,25 @@ def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], Non
     """An `on_progress` that raises OverSaturated once a window under `slos` cannot be saved any more.
 
     It does where most requests fail, or where half of the first tokens come later than three times the limit
-    of a TTFT. A window that is merely bad passes whole: near the boundary every request is needed.
+    of a TTFT, at two looks one after the other and not better at the second: a stall that passes is no queue
+    that grows. A window that is merely bad passes whole: near the boundary every request is needed.
     """
     limits_ms = [s.limit for s in slos if s.metric.startswith("ttft_")]
+    hopeless_at_ms: float | None = None  # the median TTFT of the look before, where it was hopeless
 
     def look(so_far: dict[str, Any]) -> None:
+        nonlocal hopeless_at_ms
         ended = so_far["requests"] + so_far["failed"]
         if ended < FEWEST_TOLD:
             return
-        late = any(so_far["ttft_p50_ms"] > HOPELESS_LIMITS * limit for limit in limits_ms)
-        if late or 2 * so_far["failed"] > ended:
+        failed, median_ms = so_far["failed"] / ended, so_far["ttft_p50_ms"]
+        late = any(median_ms > HOPELESS_LIMITS * limit for limit in limits_ms)
+        if not (late or failed > 0.5):
+            hopeless_at_ms = None
+        elif hopeless_at_ms is not None and (failed > 0.5 or median_ms >= hopeless_at_ms):
             raise OverSaturated(ended)
+        else:
+            hopeless_at_ms = median_ms
 
     return look
 
@@ -52,6 +60,9 @@ async def probe_at(
     clock: Callable[[], float],
 ) -> Probe:
     """Load `target` at `rate` for one window and say what it shows.
+
+    After a window that was ended early its requests are dropped, and nobody waits for the engine to have
+    noticed: who probes an engine that is slow to must.
 
     Args:
         point: an open-loop point of the target's workload; its rate is replaced.
