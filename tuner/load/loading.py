@@ -14,6 +14,7 @@ from tuner.load.traces import TracePieces, TraceWriter
 from tuner.load.writers import GeneratedWriter, Talk, Writer
 from tuner.spec.content import Conversations
 from tuner.spec.workload import LoadPoint, Workload
+from tuner.trial.ports import LoadError
 
 Plan = tuple[Lengths, Iterator[float]]  # what arrives, and when
 
@@ -89,7 +90,11 @@ class Loading:
         return lambda rng: talks[self._pick(rng)](rng)
 
     def ramp(self) -> Plan:
-        """What arrives in an open loop's ramp."""
+        """What arrives in an open loop's ramp.
+
+        Raises:
+            LoadError: the point has conversations, which are for a closed loop.
+        """
         return self._plan("ramp")
 
     def window(self) -> Plan:
@@ -97,6 +102,8 @@ class Loading:
         return self._plan("window")
 
     def _plan(self, name: str) -> Plan:
+        if self.converses:
+            raise LoadError(f"{self._point.name}: conversations are for a closed loop (concurrency)")
         seed = f"{self._seed} {name}"
         if self._pieces is not None:
             writer, pieces = self.writers[0], self._pieces
