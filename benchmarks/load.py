@@ -87,7 +87,7 @@ def _round(case: Case, where: Where) -> dict[str, Any]:
     load = HttpLoad(workload)
     endpoint = Endpoint(url=where.url, model=MODEL, load_cpus=where.cores, serving=f"pid {where.pid}")
     try:
-        with recording() as seen:
+        with recording(window_seconds=case.seconds) as seen:
             load.open(endpoint, salt=f"bench {os.getpid()}")
             round_result = load.run_round(1, cancel=lambda: False)
     finally:

@@ -46,8 +46,8 @@ class Seen:
 
 
 @contextmanager
-def recording() -> Iterator[Seen]:
-    """Record what the load does in this process while the block lasts."""
+def recording(*, window_seconds: float) -> Iterator[Seen]:
+    """Record what the load does in this process while the block lasts; its windows last so long."""
     seen = Seen()
     send, begin, end = Reply.send, HostMeter.begin, HostMeter.end
 
@@ -59,9 +59,9 @@ def recording() -> Iterator[Seen]:
         begin(meter)
         seen.cpu_seconds = -_cpu_seconds()
         seen.opens = time.perf_counter()
+        seen.closes = seen.opens + window_seconds
 
     def recorded_end(meter: HostMeter) -> HostUsage:
-        seen.closes = time.perf_counter()
         seen.cpu_seconds += _cpu_seconds()
         return end(meter)
 
