@@ -121,10 +121,14 @@ def markdown(rows: Sequence[Row]) -> str:
         verdict = "; ".join(f"{t.name} {t.limit}: {'met' if t.met else 'MISSED'}" for t in row.targets)
         lines.append(
             f"{start} {100 * f['rate_share']:.1f} | {f['ttft_mean_ms']:.1f} / {f['ttft_p99_ms']:.1f} |"
-            f" {e['ttft_mean']:.2f} / {e['ttft_p99']:.2f} | {f['itl_p99_ms']:.1f} | {f['us_per_token']:.1f} |"
+            f" {_or_dash(e['ttft_mean'])} / {_or_dash(e['ttft_p99'])} | {f['itl_p99_ms']:.1f} | {f['us_per_token']:.1f} |"
             f" {_marks(f) or '-'} | {verdict} |"
         )
     return "\n".join(lines)
+
+
+def _or_dash(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _marks(found: dict[str, Any]) -> str:
