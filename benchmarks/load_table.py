@@ -121,8 +121,8 @@ def markdown(rows: Sequence[Row]) -> str:
         verdict = "; ".join(f"{t.name} {t.limit}: {'met' if t.met else 'MISSED'}" for t in row.targets)
         lines.append(
             f"{start} {100 * f['rate_share']:.1f} | {f['ttft_mean_ms']:.1f} / {f['ttft_p99_ms']:.1f} |"
-            f" {_or_dash(e['ttft_mean'])} / {_or_dash(e['ttft_p99'])} | {f['itl_p99_ms']:.1f} | {f['us_per_token']:.1f} |"
-            f" {_marks(f) or '-'} | {verdict} |"
+            f" {_or_dash(e['ttft_mean'])} / {_or_dash(e['ttft_p99'])} |"
+            f" {f['itl_p99_ms']:.1f} | {f['us_per_token']:.1f} | {_marks(f) or '-'} | {verdict} |"
         )
     return "\n".join(lines)
 
