@@ -68,7 +68,7 @@ def measuring_seconds(experiment: Experiment) -> float:
 
 def shown(params: dict[str, ParamValue]) -> str:
     """A configuration in one line."""
-    return " ".join(f"{name}={value}" for name, value in params.items())
+    return " ".join(f"{name}={' '.join(str(value).split())}" for name, value in params.items())
 
 
 def stopping_text(experiment: Experiment) -> str:

@@ -130,7 +130,8 @@ class RayRun:
                 if trial.name not in told:
                     told.add(trial.name)
                     self._actor(trial.slot).cancel.remote(trial.name)
-            line = self._waiting_line(pending, pending_since) or room.answer
+            widths = {trial.name: trial.accelerators for trial in desk.running}
+            line = self._waiting_line(pending, pending_since, widths) or room.answer
             link.hold = bool(line)
             look(_ENDING if interrupt.asked else line, doing.answer)
 
@@ -158,7 +159,7 @@ class RayRun:
         plain = pinning if isinstance(pinning, str) else pinning.model_dump()
         return tuple(sorted({c for slot in self._slots for c in share_out(plain, slot, cores).load}))
 
-    def _waiting_line(self, pending: list[str], since: dict[str, float]) -> str:
+    def _waiting_line(self, pending: list[str], since: dict[str, float], widths: Mapping[str, int]) -> str:
         now = time.monotonic()
         for name in set(since) - set(pending):
             del since[name]
@@ -166,6 +167,8 @@ class RayRun:
         if not late:
             return ""
         resource = self._experiment.deploy.accelerator_resource
+        if cluster.has_room(resource, widths.get(late[0], 0)):
+            return ""  # only its actor is still starting
         return (
             f"{late[0]} waits for a place in the Ray cluster (0.1 CPU and its {resource}); "
             f"free now: {cluster.free(resource)}"

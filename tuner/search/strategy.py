@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuner.errors import Failure
+from tuner.errors import Failure, FailureClass
 from tuner.search.budget import Limits, Reserve, reserve_for, spent
 from tuner.search.history import Deployment, History, Key, TrialRecord
 from tuner.search.stopping import StoppingRule
@@ -245,6 +245,8 @@ class Strategy:
     def _try_again(self, record: TrialRecord, ended: Deployment) -> bool:
         if self.stopped is not None or self._lost[ended.trial, ended.phase, ended.block] >= MOST_ATTEMPTS:
             return False
+        if ended.failure is not None and ended.failure.kind is FailureClass.UNSCHEDULABLE:
+            return False  # it has waited for room as long as deploy.schedule_seconds lets it
         attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
         rounds = self._settings.rounds if ended.phase is Phase.SEARCH else self._settings.validation_rounds
         self._again.append(

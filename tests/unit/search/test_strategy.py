@@ -125,6 +125,14 @@ def test_an_interrupted_trial_is_made_again_with_the_same_number_at_most_three_t
     assert s._proposer.learned == [0]
 
 
+def test_a_trial_that_found_no_room_in_its_time_does_not_wait_for_as_long_again(make, work):
+    s = make({"slots": 2}, {"slots": 4})
+    work(s, ask(s))
+    work(s, ask(s), state=State.INTERRUPTED, failure=Failure(FailureClass.UNSCHEDULABLE, "on no node"))
+    assert ask(s).trial == 2
+    assert s._proposer.learned == [0]
+
+
 def test_a_baseline_that_fails_stops_the_run(make, work):
     s = make({"slots": 2})
     work(s, ask(s), state=State.FAILED, failure=CRASH)

@@ -84,7 +84,10 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
             )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = address or f"this machine (temporary files in {tempfile.gettempdir()})"
-        raise WorldError(f"Ray on {where}: {_one_line(error)}") from error
+        hint = ""
+        if address is not None:
+            hint = "; where it asks for a token, this machine needs it: RAY_AUTH_TOKEN, .ray/auth_token"
+        raise WorldError(f"Ray on {where}: {_one_line(error)}{hint}") from error
 
 
 def nodes() -> list[Node]:
@@ -175,6 +178,12 @@ def gpus_here() -> int:
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip()])
     return len([d for d in Path("/dev").glob("nvidia*") if d.name.removeprefix("nvidia").isdigit()])
+
+
+def has_room(resource: str, accelerators: int) -> bool:
+    """Whether a trial of so many would find its place in the cluster as it is."""
+    have = ray.available_resources()
+    return bool(have.get("CPU", 0.0) >= SLOT_CPUS - 1 and have.get(resource, 0.0) >= accelerators)
 
 
 def free(resource: str) -> str:
