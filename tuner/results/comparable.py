@@ -88,14 +88,17 @@ def common_metrics(a: Overview, b: Overview, load: Load) -> list[str]:
 
     A metric without a load point stays whole where it is over the same points in the same way (an
     objective is the geometric mean over them, anything else the worst); else each common point's own
-    stands for it.
+    stands for it. Goodput means the same only by the same limits.
 
     Raises:
         UserError: there is none.
     """
     found: dict[str, None] = {}
+    other_limits = _experiment(a.run).get("goodput") != _experiment(b.run).get("goodput")
     for metric in _asked_metrics(a) + _asked_metrics(b):
         point, dot, name = metric.rpartition(".")
+        if other_limits and name in METRICS and METRICS[name].kind == "goodput":
+            continue  # good by other limits
         if dot:
             found.update({metric: None} if point in load.common else {})
         elif load.same and (len(load.common) == 1 or _reduced(a, metric) == _reduced(b, metric)):

@@ -41,6 +41,7 @@ def make_run(tmp_path: Path, lines: Any) -> MakeRun:
         searched: Sequence[Any] = (),
         usable: bool = True,
         workload: dict[str, Any] | None = None,
+        goodput: dict[str, float] | None = None,
         **state: Any,
     ) -> RunDirectory:
         begun = lines.now + started
@@ -48,6 +49,7 @@ def make_run(tmp_path: Path, lines: Any) -> MakeRun:
             "name": name,
             "storage": storage,
             "workload": {"points": list(points), "rounds": 2, **(workload or {})},
+            **({"goodput": goodput} if goodput else {}),
         }
         run = RunDirectory.create(
             tmp_path / "runs",

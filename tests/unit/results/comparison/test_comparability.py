@@ -79,3 +79,13 @@ def test_a_run_is_not_compared_with_itself(two_runs: TwoRuns) -> None:
     a, _ = two_runs()
     with pytest.raises(UserError, match="the same run twice"):
         compare(a, RunDirectory.open(a.root, a.name))
+
+
+@pytest.mark.parametrize(("limit", "compared"), [(500.0, True), (400.0, False)])
+def test_goodput_is_compared_only_by_the_same_limits(make_run: MakeRun, limit: float, compared: bool) -> None:
+    goals = (Goal("goodput", True), Goal(GOAL, True))
+    values = {0: (100, 104, 98), 3: (200, 205, 195)}
+    a = make_run("agood000-a", values, goals=goals, goodput={"ttft_ms": 500.0})
+    b = make_run("bgood000-b", values, goals=goals, goodput={"ttft_ms": limit})
+    rows = [row.metric for row in compare(a, b).pairs[0].rows]
+    assert ("goodput" in rows) is compared and GOAL in rows
