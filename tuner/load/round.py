@@ -86,8 +86,10 @@ class Crew(Protocol):
         """Load for `seconds`, shared out, and keep nothing."""
         ...
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
-        """What the load of `point` cost each process that made it, in cores, and how late the worst was."""
+    def learn(
+        self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float, seconds: float
+    ) -> None:
+        """What `seconds` of `point` cost each process that made it, in cores, and how late the worst was."""
         ...
 
 

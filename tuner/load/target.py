@@ -84,6 +84,10 @@ class Target:
             LoadError: the endpoint does not answer, or refuses the workload's prompts.
         """
         self._allow_connections()
+        for point in self._workload.points:
+            if -(-self._streams(point) // self._processes(point)) > self._most_in_flight:
+                needs = f"concurrency {point.concurrency} needs more open files than the limit allows"
+                raise LoadError(f"{needs} (ulimit -n)")
         preparing = Preparing(
             self._connections.take(1)[0],
             origin=self._origin,
@@ -115,7 +119,7 @@ class Target:
             else:
                 used = time.process_time()
                 late = await self.warm_up_share(point, each)
-                self._learn(point, [(time.process_time() - used) / each], late)
+                self._learn(point, [(time.process_time() - used) / each], late, each)
             await self._idle.wait()
 
     async def warm_up_share(self, point: LoadPoint, seconds: float) -> float:
@@ -163,7 +167,7 @@ class Target:
         finally:
             await self._scraper.stop()
         shares = passed.process_cpu_shares or [passed.host.client_cpu_share]
-        self._learn(point, shares, lag_p99_ms(passed.lag_ms))
+        self._learn(point, shares, lag_p99_ms(passed.lag_ms), seconds)
         at_rest = await self._idle.wait()
         return self._result(point, passed, number=number, at_rest=at_rest)
 
@@ -254,12 +258,15 @@ class Target:
             share=self.share,
         )
 
-    def _spread(self, point: LoadPoint) -> bool:
-        return self.crew is not None and self.crew.processes(point) > 1
+    def _processes(self, point: LoadPoint) -> int:
+        return 1 if self.crew is None else self.crew.processes(point)
 
-    def _learn(self, point: LoadPoint, cpu_shares: Sequence[float], late_ms: float) -> None:
+    def _spread(self, point: LoadPoint) -> bool:
+        return self._processes(point) > 1
+
+    def _learn(self, point: LoadPoint, shares: Sequence[float], late_ms: float, seconds: float) -> None:
         if self.crew is not None:
-            self.crew.learn(point, cpu_shares, lag_p99_ms=late_ms)
+            self.crew.learn(point, shares, lag_p99_ms=late_ms, seconds=seconds)
 
     def _streams(self, point: LoadPoint) -> int:
         """How many connections this process's share of `point` is opened with."""
@@ -268,10 +275,7 @@ class Target:
         return len(self.share.numbers(point.concurrency))
 
     def _allow_connections(self) -> None:
-        wanted = max(map(self._streams, self._workload.points))
-        self._most_in_flight = most_connections(wanted)
-        if wanted > self._most_in_flight:
-            raise LoadError(f"concurrency {wanted} needs more open files than the limit allows (ulimit -n)")
+        self._most_in_flight = most_connections(max(map(self._streams, self._workload.points)))
 
     def _small_request(self) -> bytes:
         self._idle_number += 1

@@ -145,9 +145,11 @@ class WorkerCrew:
         """See `Crew`."""
         return self._plan.processes(point)
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
+    def learn(
+        self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float, seconds: float
+    ) -> None:
         """See `Crew`."""
-        self._plan.learn(point, cpu_shares, lag_p99_ms=lag_p99_ms)
+        self._plan.learn(point, cpu_shares, lag_p99_ms=lag_p99_ms, seconds=seconds)
 
     async def warm_up(self, point: LoadPoint, seconds: float) -> None:
         """See `Crew`.
@@ -161,7 +163,7 @@ class WorkerCrew:
             answers = await step.answers(WarmedUp, seconds)
             self._drop(step.lost_workers)
             late = max(a.lag_p99_ms for a in answers)
-            self.learn(point, [a.cpu_share for a in answers], lag_p99_ms=late)
+            self.learn(point, [a.cpu_share for a in answers], lag_p99_ms=late, seconds=seconds)
 
     async def pass_over(
         self,

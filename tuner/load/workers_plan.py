@@ -18,6 +18,7 @@ SPREAD_ABOVE_CORES = 0.5
 CORES_PER_PROCESS = 0.4
 # From this share on a process had no time left, and what it would have used is anybody's guess: twice that.
 FULL_SHARE = 0.85
+SHORTEST_SECONDS = 1.0
 
 
 def expected_cores(point: LoadPoint) -> float:
@@ -53,13 +54,18 @@ class SpreadPlan:
             return 1
         return max(1, min(self._most, math.ceil(cores / CORES_PER_PROCESS)))
 
-    def learn(self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float) -> None:
+    def learn(
+        self, point: LoadPoint, cpu_shares: Sequence[float], *, lag_p99_ms: float, seconds: float
+    ) -> None:
         """`point` took `cpu_shares` of a core from the processes that shared its load.
 
         The first measurement replaces what was expected, a later one counts where it is higher: the number
         of processes must not go back and forth from round to round. Processes that came late did not do all
         that there was to do, with their own time gone or others in it, so what they used is a lower bound.
+        A load of under SHORTEST_SECONDS is mostly its own beginning and teaches nothing.
         """
+        if seconds < SHORTEST_SECONDS:
+            return
         cores = sum(cpu_shares)
         if max(cpu_shares, default=0.0) > FULL_SHARE or lag_p99_ms > CLIENT_LAG_P99_LIMIT_MS:
             cores = max(2.0 * cores, expected_cores(point))

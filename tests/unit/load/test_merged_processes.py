@@ -136,25 +136,30 @@ def test_one_process_is_the_default_and_a_load_above_half_a_core_has_more() -> N
 def test_what_a_load_really_costs_replaces_what_was_expected() -> None:
     plan, slow_engine = SpreadPlan(most=8), point(concurrency=1024)
     assert plan.processes(slow_engine) > 1
-    plan.learn(slow_engine, [0.1, 0.1], lag_p99_ms=1.0)
+    plan.learn(slow_engine, [0.1, 0.1], lag_p99_ms=1.0, seconds=20.0)
     assert plan.processes(slow_engine) == 1
-    plan.learn(slow_engine, [0.7], lag_p99_ms=1.0)
+    plan.learn(slow_engine, [0.7], lag_p99_ms=1.0, seconds=20.0)
     assert plan.processes(slow_engine) == 2
-    plan.learn(slow_engine, [0.1, 0.1], lag_p99_ms=1.0)
+    plan.learn(slow_engine, [0.1, 0.1], lag_p99_ms=1.0, seconds=20.0)
     assert plan.processes(slow_engine) == 2  # not back and forth
-    plan.learn(
-        slow_engine, [0.99, 0.98], lag_p99_ms=1.0
-    )  # no time left: nobody knows how much it would have taken
+    # No time left: nobody knows how much it would have taken.
+    plan.learn(slow_engine, [0.99, 0.98], lag_p99_ms=1.0, seconds=20.0)
     assert plan.processes(slow_engine) == 8
 
 
 def test_a_load_that_came_late_is_not_taken_for_a_cheap_one() -> None:
     plan, load = SpreadPlan(most=8), point(concurrency=1024)
-    plan.learn(load, [0.1], lag_p99_ms=900.0)  # starved by others, or by itself
+    plan.learn(load, [0.1], lag_p99_ms=900.0, seconds=20.0)  # starved by others, or by itself
     assert plan.processes(load) == SpreadPlan(most=8).processes(load) > 1
+
+
+def test_a_moment_of_load_teaches_nothing() -> None:
+    plan = SpreadPlan(most=8)
+    plan.learn(point(concurrency=64), [0.99], lag_p99_ms=90.0, seconds=0.2)
+    assert plan.processes(point(concurrency=64)) == 1
 
 
 def test_points_are_measured_each_by_itself() -> None:
     plan = SpreadPlan(most=4)
-    plan.learn(point(concurrency=64), [0.9], lag_p99_ms=1.0)
+    plan.learn(point(concurrency=64), [0.9], lag_p99_ms=1.0, seconds=20.0)
     assert plan.processes(point(concurrency=64)) == 4 and plan.processes(point(concurrency=32)) == 1
