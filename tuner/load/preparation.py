@@ -83,9 +83,8 @@ class Preparing:
         """Add to `found` what concerns `point`.
 
         Raises:
-            LoadError: the endpoint does not answer, or refuses the prompts; a file is not there, or another.
+            LoadError: the endpoint does not answer, or refuses the prompts.
         """
-        _read_files(point)
         for index, part in enumerate(point.parts):
             key = _key(point, index)
             found.fits[key], found.prefixes[key] = PromptLengths(), ""
@@ -148,14 +147,19 @@ class Preparing:
         return tokens_in(answer) if exchange.outcome == OK else None
 
 
-def _read_files(point: LoadPoint) -> None:
-    """Have the rows read where the load is made."""
-    for file in (point.trace, *(part.dataset for part in point.parts)):
-        try:
-            if file is not None:
-                _ = file.rows
-        except Fault as fault:
-            raise LoadError(f"{point.name}: {file.path if file else ''}: {fault}") from fault
+def read_files(workload: Workload) -> None:
+    """Have the workload's files read where the load is made.
+
+    Raises:
+        LoadError: one is not there, or is not the one that the experiment was made with.
+    """
+    for point in workload.points:
+        for file in (point.trace, *(part.dataset for part in point.parts)):
+            try:
+                if file is not None:
+                    _ = file.rows
+            except Fault as fault:
+                raise LoadError(f"{point.name}: {file.path if file else ''}: {fault}") from fault
 
 
 def _key(point: LoadPoint, part: int) -> str:

@@ -18,7 +18,7 @@ from tuner.load.merge import told_of_processes
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
 from tuner.load.point_result import point_result
-from tuner.load.preparation import Prepared, Preparing
+from tuner.load.preparation import Prepared, Preparing, read_files
 from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
 from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, lag_of, lag_p99_ms, pass_over
@@ -83,6 +83,7 @@ class Target:
         Raises:
             LoadError: the endpoint does not answer, or refuses the workload's prompts.
         """
+        read_files(self._workload)
         self._allow_connections()
         for point in self._workload.points:
             if -(-self._streams(point) // self._processes(point)) > self._most_in_flight:
