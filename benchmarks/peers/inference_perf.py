@@ -17,7 +17,7 @@ def _command(job: Job) -> list[str]:
     }
     config = {
         "api": {"type": "completion", "streaming": True},
-        "data": {"type": "random", **lengths},
+        "data": {"type": "synthetic", **lengths},
         "load": {
             "type": "concurrent",
             "stages": [{"num_requests": job.requests, "concurrency_level": job.streams}],
