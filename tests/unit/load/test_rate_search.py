@@ -53,8 +53,8 @@ def queue(
     def probe(rate: float) -> Probe:
         free, at, late, of = [0.0] * places, 0.0, 0, 0
         while (at := at + (1 / rate if fixed else rng.expovariate(rate))) < RAMP + WINDOW:
-            start = max(at, heapq.heappop(free))
-            heapq.heappush(free, start + (service if fixed else rng.expovariate(1 / service)))
+            start = max(at, free[0])
+            heapq.heapreplace(free, start + (service if fixed else rng.expovariate(1 / service)))
             if at >= RAMP:
                 of += 1
                 late += start - at > limit
@@ -87,7 +87,7 @@ def found(
 
 CAPACITIES = [
     (16, 0.04, 0.02),
-    (32, 0.04, 0.01),
+    (24, 0.06, 0.02),
     (16, 0.02667, 0.015),
 ]  # places, service and limit in seconds
 

@@ -138,14 +138,11 @@ def _near(probes: Sequence[Probe], metric: str, middle: float) -> Crossing:
 
 
 def _cliff(probes: Sequence[Probe], curve: Crossing, found: Bracket) -> bool:
-    if curve.share_at(curve.rate * CLIFF_STEP) >= CLIFF_SHARE:
+    """By the curve; or by a step of all probes near a gap, two a side or more: few late below, most above."""
+    if curve.rises and curve.share_at(curve.rate * CLIFF_STEP) >= CLIFF_SHARE:
         return True
-    return (
-        not found.mixed
-        and found.missed <= _WIDEST_CLIFF_GAP * found.met
-        and any(
-            p.rate == found.missed
-            and (p.over_saturated or max(s.late / s.of for s in p.shares.values()) >= CLIFF_SHARE)
-            for p in probes
-        )
-    )
+    if found.mixed or found.missed > _WIDEST_CLIFF_GAP * found.met:
+        return False
+    below = [p.strain for p in probes if found.met / _WIDEST_CLIFF_GAP <= p.rate <= found.met]
+    above = [p.strain for p in probes if found.missed <= p.rate <= found.missed * _WIDEST_CLIFF_GAP]
+    return min(len(below), len(above)) > 1 and max(below) <= 1 / FAR and math.isinf(min(above))
