@@ -194,7 +194,7 @@ def pieces_of(raw: bytes, rng: random.Random) -> list[bytes]:
     return made
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     stream=st.lists(events | errors, max_size=8),
     ascii_only=st.booleans(),
