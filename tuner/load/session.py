@@ -84,7 +84,8 @@ class HttpLoad:
         Raises:
             LoadError: it was not.
         """
-        self._run(probe(endpoint, self._api, timeout_seconds=timeout_seconds, clock=self._clock))
+        api: Api = "chat" if self._workload.chat else self._api
+        self._run(probe(endpoint, api, timeout_seconds=timeout_seconds, clock=self._clock))
 
     def open(self, endpoint: Endpoint, *, salt: str) -> None:
         """Pin this process to the endpoint's load_cpus, calibrate prompt lengths, open the connections.

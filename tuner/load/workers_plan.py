@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tuner.load.trust import CLIENT_LAG_P99_LIMIT_MS
 from tuner.spec.workload import LoadPoint
 
-# Client CPU, a little above what benchmarks/load_overhead.py shows.
+# Client CPU, a little above what benchmarks/load.py shows.
 CPU_SECONDS_PER_TOKEN = 15e-6
 CPU_SECONDS_PER_REQUEST = 200e-6
 # A closed loop's token rate is the engine's, and not known before; 10 ms between tokens is a fast one.

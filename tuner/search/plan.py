@@ -144,12 +144,13 @@ def widest(experiment: Experiment) -> int:
 
 
 def _point(point: LoadPoint) -> str:
-    how = (
-        f"{point.concurrency} at a time"
-        if point.concurrency
-        else f"{point.request_rate:g}/s {point.arrivals}"
-    )
-    return f"{point.name} {point.scenario}, {how}"
+    if point.concurrency is not None:
+        how = f", {point.concurrency} at a time"
+    elif point.request_rate is not None and point.trace is None:
+        how = f", {point.request_rate:g}/s {point.arrivals}"
+    else:
+        how = ""
+    return f"{point.name} {point.described()}{how}"
 
 
 def _percentiles(experiment: Experiment) -> list[str]:

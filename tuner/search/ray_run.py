@@ -77,7 +77,7 @@ class RayRun:
         self._actors = slots.start_actors(
             self._slots,
             ids,
-            experiment.workload.model_dump(mode="json"),
+            experiment.workload.shipped(),
             experiment.goodput.model_dump(exclude_none=True) if experiment.goodput else None,
         )
         self.machine = {
