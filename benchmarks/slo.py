@@ -100,7 +100,7 @@ FIRST_US = 0
 CASES = [
     Case("M/M/16 400/s", places=16, service_us=40_000, wait_us=20_000),
     Case("M/M/16 600/s", places=16, service_us=26_667, wait_us=15_000),
-    Case("M/M/32 800/s", places=32, service_us=40_000, wait_us=10_000),
+    Case("M/M/24 500/s", places=24, service_us=48_000, wait_us=16_000),
     Case("overflow 500/s", places=20, service_us=40_000, allowed=0.02, queue=4),
 ]
 
@@ -131,7 +131,7 @@ class Found:
 async def search(case: Case, seed: int, window_seconds: float) -> Found:
     """Search one deployment."""
     cores = sorted(os.sched_getaffinity(0))
-    flags = {**case.flags, **({"cpu": cores[0]} if len(cores) > 1 else {}), "seed": 1 + seed}
+    flags = {**case.flags, **({"cpu": cores[0]} if len(cores) > 1 else {}), "seed": 1 + seed, "nice": -10}
     arrivals = "poisson" if case.queue is None else "constant"
     tokens = 2 if case.queue is None else 1  # a first token, and one at the end of the service
     workload = Workload.model_validate(
