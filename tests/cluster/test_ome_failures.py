@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_a_spec_that_ome_refuses_in_silence_is_condemned(ome_bench):
     is_of(error, CONDEMN, K.SPEC_REFUSED)
 
 
+@pytest.mark.skipif(not os.environ.get("OME_CRDS"), reason="the project's own definitions know every field")
 def test_a_field_that_the_api_server_does_not_know_is_condemned_at_once(ome_bench):
     found = ome_bench.backend()
     found.wanted = _with_template(found.wanted, "spec: {engine: {runer: {}}}")

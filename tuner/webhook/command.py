@@ -182,7 +182,8 @@ def _client() -> ApiClient:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config()  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config()  # type: ignore[no-untyped-call]
+            # named here: the library reads the variable once, when it is imported
+            config.load_kube_config(config_file=os.environ.get("KUBECONFIG"))  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise UserError(f"no cluster to apply to: {error}; set KUBECONFIG") from error
     return client.ApiClient()
