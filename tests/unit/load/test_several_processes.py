@@ -23,6 +23,8 @@ from tuner.spec.workload import Workload
 from tuner.trial.ports import Endpoint
 from tuner.trial.rounds import PointResult
 
+pytestmark = pytest.mark.engine  # real processes and whole windows: too slow for the unit tier
+
 
 def never() -> bool:
     return False
