@@ -77,7 +77,10 @@ def test_the_driver(lab, whole_runs, running):
 
 
 def test_a_trials_actor(lab, whole_runs, running):
-    _kill(lab.named(whole_runs.TRIAL_ACTOR))
+    at_work = whole_runs.until(  # Ray gives it another title between two steps
+        lambda: lab.named(whole_runs.TRIAL_ACTOR), seconds=10, what="the trial's actor is at work"
+    )
+    _kill(at_work)
     _no_engine_of(lab, whole_runs, "t0001-a1")
     _verdict(running.wait(200), lab, whole_runs)
     _each_trial_ended_once(lab, whole_runs)
