@@ -7,6 +7,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ENGINES_GONE_SECONDS = 3.0
+RAY_GONE_SECONDS = 75.0  # Ray's agents try for 60 s to tell a driver that is gone of its raylet's end
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def _verdict(ended, lab, whole_runs) -> None:
     assert ended.code == 0, ended.out + ended.err
     assert (lab.the_run() / "best.json").exists()
     _no_engine(lab, whole_runs)
-    whole_runs.until(lambda: not lab.processes(), seconds=15, what="Ray's processes are gone")
+    whole_runs.until(lambda: not lab.processes(), seconds=RAY_GONE_SECONDS, what="Ray's processes are gone")
 
 
 def _each_trial_ended_once(lab, whole_runs) -> None:

@@ -82,7 +82,8 @@ def test_streams_shared_by_processes_are_the_streams_of_one(
         load.close()
         # Every stream's first two requests: the later ones depend on how far each came.
         sent[processes] = set(server.seen.prompts[:14])
-        assert found.trust.asked == 7 and found.cut == 7 and not found.errors
+        assert found.trust.asked == 7 and not found.errors
+        assert found.cut in (6, 7)  # what was in flight at the end; a stream may be between two requests
     assert len(sent[1] & sent[3]) >= 12
     assert found.trust.achieved == pytest.approx(7, rel=0.05)
     assert any("load from 3 processes" in reason for reason in found.trust.reasons)
