@@ -71,8 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument(
         "--goodput",
         nargs="+",
-        metavar="NAME=MS",
-        help="limits of one request, of ttft_ms, tpot_ms and e2e_ms; those within all of them are counted",
+        action="extend",
+        metavar="NAME:MS",
+        help="limits of one request, of ttft, tpot and e2e, such as ttft:200 tpot:20; those within all of "
+        "them are counted",
     )
     long = parser.add_argument_group("how long")
     long.add_argument("--seconds", type=float, help="of each window (default: 30)")
@@ -98,7 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print, and say with the exit code how it went."""
-    from tuner.cli.bench_options import endpoint_of, in_words, limits_of, workload_of  # noqa: PLC0415
+    from tuner.cli.bench_options import (  # noqa: PLC0415
+        endpoint_of,
+        in_words,
+        limits_in_words,
+        limits_of,
+        workload_of,
+    )
     from tuner.cli.bench_table import document, tables  # noqa: PLC0415
     from tuner.errors import UserError  # noqa: PLC0415
     from tuner.results.plain_json import dumps  # noqa: PLC0415
@@ -112,10 +120,14 @@ def run(options: argparse.Namespace) -> int:
     bench = _Bench(workload, endpoint, options, limits)
     rounds = bench.measured()
     if options.json:
-        print(dumps(document(endpoint, workload, rounds, bench.round_trip_ms, bench.interrupted), indent=2))
+        found = document(
+            endpoint, workload, rounds, bench.round_trip_ms, limits=limits, interrupted=bench.interrupted
+        )
+        print(dumps(found, indent=2))
     else:
         asked = {point.name: in_words(point) for point in workload.points}
-        print(f"{endpoint.url}  model {endpoint.model}  {_extent(workload, len(rounds))}\n")
+        print(f"{endpoint.url}  model {endpoint.model}  {_extent(workload, len(rounds))}")
+        print(f"goodput counts requests with {limits_in_words(limits)}\n" if limits is not None else "")
         print(tables(rounds, asked, round_trip_ms=bench.round_trip_ms) or "nothing was measured")
         if bench.interrupted and bench.so_far:
             print(f"\ninterrupted; of the window that was cut: {_line(bench.so_far)}")

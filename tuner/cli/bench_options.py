@@ -92,21 +92,36 @@ def limits_of(options: argparse.Namespace) -> Limits | None:
 
     from tuner.errors import UserError  # noqa: PLC0415
     from tuner.load.goodput import Limits  # noqa: PLC0415
-    from tuner.spec.document import parse_value  # noqa: PLC0415
     from tuner.spec.goodput import Goodput  # noqa: PLC0415
 
     if options.goodput is None:
         found = _experiment(options.experiment).goodput if options.experiment is not None else None
     else:
-        given = {name: parse_value(text) for name, _, text in (o.partition("=") for o in options.goodput)}
+        given = [_limit(text) for text in options.goodput]
         try:
-            found = Goodput.model_validate(given)
-        except ValidationError as error:
+            if len(dict(given)) < len(given) or None in dict(given).values():
+                raise ValueError("a name twice, or without a limit")
+            found = Goodput.model_validate(dict(given))
+        except (ValidationError, ValueError) as error:
             raise UserError(
-                f"--goodput: got {' '.join(options.goodput)}; would be right: such as ttft_ms=500 tpot_ms=40 "
-                "e2e_ms=9000, one or more of them, milliseconds"
+                f"--goodput: got {' '.join(options.goodput)}; would be right: such as ttft:500 tpot:40 "
+                "e2e:9000, each at most once, milliseconds"
             ) from error
     return Limits(**found.model_dump(exclude_none=True)) if found is not None else None
+
+
+def _limit(text: str) -> tuple[str, Any]:
+    """`ttft:200`, as other load generators write it, or `ttft_ms=200`, as an experiment names it."""
+    from tuner.spec.document import parse_value  # noqa: PLC0415
+
+    name, _, limit = text.replace("=", ":").partition(":")
+    return f"{name.removesuffix('_ms')}_ms", parse_value(limit)
+
+
+def limits_in_words(limits: Limits) -> str:
+    """The limits of one request for people."""
+    named = ((name, getattr(limits, f"{name}_ms")) for name in ("ttft", "tpot", "e2e"))
+    return ", ".join(f"{name.upper()} of at most {ms:g} ms" for name, ms in named if ms is not None)
 
 
 def endpoint_of(options: argparse.Namespace) -> Endpoint:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from tuner.load.goodput import Limits
 from tuner.spec.metrics import METRICS
 from tuner.spec.workload import Workload
 from tuner.trial.histogram import Histogram
@@ -114,9 +116,15 @@ def document(
     workload: Workload,
     rounds: Sequence[RoundResult],
     round_trip_ms: float | None,
+    *,
+    limits: Limits | None,
     interrupted: bool,
 ) -> dict[str, Any]:
-    """Everything for a program: what was asked, each point's metrics with intervals, the rounds as kept."""
+    """Everything for a program: what was asked, each point's metrics with intervals, the rounds as kept.
+
+    Args:
+        limits: of one request, for goodput; None where nobody asked for it.
+    """
     points: dict[str, Any] = {}
     for name, results in by_point(rounds).items():
         found = totals(results)
@@ -131,6 +139,7 @@ def document(
         "url": endpoint.url,
         "model": endpoint.model,
         "workload": workload.model_dump(mode="json"),
+        "goodput": asdict(limits) if limits is not None else None,
         "round_trip_ms": round_trip_ms,
         "interrupted": interrupted,
         "points": points,

@@ -61,10 +61,22 @@ def test_json_holds_metrics_with_intervals_and_the_rounds_as_they_are_kept(
 def test_good_requests_are_counted_where_limits_are_given(
     server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--concurrency", "2", "--json", "--goodput", "ttft_ms=0.1", "e2e_ms=9000"]
+    given = ["--concurrency", "2", "--json", "--goodput", "ttft_ms=0.1", "--goodput", "e2e:9000"]
     assert bench("--url", server.url, "--model", "m", *QUICK, *given) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["points"]["load"]["metrics"]["goodput"]["value"] == 0  # no first token comes in 0.1 ms
+    assert found["goodput"] == {"ttft_ms": 0.1, "tpot_ms": None, "e2e_ms": 9000.0}
+
+
+def test_the_table_names_the_limits_and_counts_the_good(
+    server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--concurrency", "2", "--goodput", "ttft:9000", "tpot:9000"]
+    assert bench("--url", server.url, "--model", "m", *QUICK, *given) == 0
+    out = capsys.readouterr().out
+    assert "goodput counts requests with TTFT of at most 9000 ms, TPOT of at most 9000 ms" in out
+    rows = {" ".join(words[:-1]): words[-1] for words in map(str.split, out.splitlines()) if words}
+    assert rows["goodput"] == rows["requests/s"] != "0" and rows["goodput share"] == "1"
 
 
 def test_two_runs_send_no_prompt_twice(server: Any) -> None:
@@ -128,7 +140,11 @@ def test_a_token_comes_from_the_environment_and_is_sent(
             ["--scenario", "D(8,8)", "--rate", "1", "--ca", "/nowhere.pem"],
             "--ca: /nowhere.pem cannot be read",
         ),
-        (["--scenario", "D(8,8)", "--rate", "1", "--goodput", "ttft=3"], "--goodput: got ttft=3"),
+        (["--scenario", "D(8,8)", "--rate", "1", "--goodput", "ttt:3"], "--goodput: got ttt:3"),
+        (
+            ["--scenario", "D(8,8)", "--rate", "1", "--goodput", "ttft:3", "ttft_ms=4"],
+            "--goodput: got ttft:3 ttft_ms=4; would be right: such as ttft:500 tpot:40 e2e:9000, each at",
+        ),
         (["--scenario", "D(8,8)", "--rate", "1", "--hdr", "/nowhere/x"], "--hdr: /nowhere is no directory"),
     ],
 )
