@@ -18,7 +18,8 @@ class HostUsage:
     """Shares of one window.
 
     Attributes:
-        client_cpu_share: of one core, by this process.
+        client_cpu_share: of one core, by this process; of a merged load, by the busiest one of its processes.
+        client_cpu_cores: by all processes that make the load.
         foreign_cpu_cores: cores used by neither this process nor the engine, on the cores where either of
             them may run.
         steal_share: taken by the hypervisor, a share of those cores' time.
@@ -26,6 +27,7 @@ class HostUsage:
     """
 
     client_cpu_share: float = 0.0
+    client_cpu_cores: float = 0.0
     foreign_cpu_cores: float = 0.0
     steal_share: float = 0.0
     throttled_share: float = 0.0
@@ -75,6 +77,7 @@ class HostMeter:
         busy = max(0.0, last.busy - first.busy)
         return HostUsage(
             client_cpu_share=client / seconds,
+            client_cpu_cores=client / seconds,
             foreign_cpu_cores=max(0.0, busy - client - engine) / seconds,
             steal_share=max(0.0, last.steal - first.steal) / seconds / max(1, len(self._cores)),
             throttled_share=min(1.0, max(0.0, last.throttled - first.throttled) / seconds),

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import math
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tuner.load.connection import Clock, Connection
+from tuner.load.engine_metrics.names import RUNNING, WAITING
+from tuner.load.engine_metrics.page import engine_of, quantities
 from tuner.load.exchange import OK, Exchange
 from tuner.load.origin import Origin
 
 IDLE_WITHIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.01
-# Requests running and waiting, by engine: llama.cpp, vLLM, SGLang.
-_BUSY_GAUGE = re.compile(
-    r"^(?:llamacpp:requests_processing|llamacpp:requests_deferred"
-    r"|vllm:num_requests_running|vllm:num_requests_waiting"
-    r"|sglang:num_running_reqs|sglang:num_queue_reqs)(?:\{[^}]*\})?\s+(\S+)",
-    re.MULTILINE,
-)
 
 
-def requests_inside(metrics_page: str) -> float | None:
+def requests_inside(metrics_page: bytes) -> float | None:
     """Requests that an engine works on or has queued, by its Prometheus page; None where it does not say."""
-    found = _BUSY_GAUGE.findall(metrics_page)
-    return sum(float(value) for value in found) if found else None
+    engine = engine_of(metrics_page)
+    if engine is None:
+        return None
+    found = quantities(metrics_page, engine, only=(RUNNING, WAITING))
+    return math.fsum(found.values()) if found else None
 
 
 class IdleWatch:
@@ -70,7 +68,7 @@ class IdleWatch:
         page = await self._connection.send(
             self._origin.get(self._metrics_path), exchange, timeout_seconds=timeout_seconds, streamed=False
         )
-        return requests_inside(page.decode("utf-8", "replace")) if exchange.outcome == OK else None
+        return requests_inside(page) if exchange.outcome == OK else None
 
     def close(self) -> None:
         """Drop its connection."""

@@ -21,7 +21,8 @@ def merge_passed(parts: Sequence[Passed], *, host: HostUsage, lost: Sequence[str
     - Requests: all of them, in the order in which they began.
     - Idle streams: the sum. Ramp and drain: the longest. Followed until the first stopped following.
     - Loop lag: that of the process whose p99 is worst: a late share is not excused by a punctual one.
-    - CPU: that of the busiest process as the client's share; that of all of them is no foreign work.
+    - CPU: that of the busiest process as the client's share, the sum as its cores. That of all of them is
+      no foreign work.
 
     Args:
         parts: at least one; their windows open and close at the same moments.
@@ -46,6 +47,7 @@ def merge_passed(parts: Sequence[Passed], *, host: HostUsage, lost: Sequence[str
         host=replace(
             host,
             client_cpu_share=max(shares),
+            client_cpu_cores=sum(shares),
             foreign_cpu_cores=max(0.0, host.foreign_cpu_cores - sum(shares)),
             throttled_share=max(host.throttled_share, *(p.host.throttled_share for p in parts)),
         ),

@@ -111,7 +111,9 @@ class Target:
         self._allow_connections()
 
     async def warm_up(self, seconds: float) -> None:
-        """Load as a round does, `seconds` in all, and keep nothing."""
+        """Load as a round does, `seconds` in all (0: not at all), and keep nothing."""
+        if seconds <= 0:
+            return
         each = seconds / len(self._workload.points)
         for point in self._workload.points:
             if self._spread(point):

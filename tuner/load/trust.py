@@ -109,6 +109,7 @@ def judge(
         token_source=made.token_source,
         client_lag_p99_ms=lag,
         client_cpu_share=host.client_cpu_share,
+        client_cpu_cores=host.client_cpu_cores,
         achieved=load.achieved,
         asked=load.asked,
         foreign_cpu_cores=host.foreign_cpu_cores,

@@ -114,7 +114,7 @@ async def _make(target: Target, asked: PassShare | WarmUpShare, asker: _Asker) -
     if isinstance(asked, WarmUpShare):
         used = time.process_time()
         late = await target.warm_up_share(asked.point, asked.seconds)
-        await asker.say(WarmedUp((time.process_time() - used) / max(asked.seconds, 1e-9), late))
+        await asker.say(WarmedUp((time.process_time() - used) / asked.seconds, late))
         return
     passed = await target.pass_share(
         asked.point,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from tuner.trial.histogram import Histogram
@@ -24,7 +24,8 @@ class Trust:
         over_saturated: the queue grew through the round.
         token_source: "usage" (the server's count) or "chunks".
         client_lag_p99_ms: delay of the client's event loop.
-        client_cpu_share: of one core.
+        client_cpu_share: of one core; where several processes make the load, that of the busiest.
+        client_cpu_cores: of all of them together.
         achieved: mean requests in flight (closed loop) or requests per second (open loop).
         asked: what the load point asked for, in the same unit.
         foreign_cpu_cores: cores used by processes that are neither the client nor the engine.
@@ -48,6 +49,7 @@ class Trust:
     token_source: str = "usage"
     client_lag_p99_ms: float = 0.0
     client_cpu_share: float = 0.0
+    client_cpu_cores: float = 0.0
     achieved: float = 0.0
     asked: float = 0.0
     foreign_cpu_cores: float = 0.0
@@ -98,6 +100,8 @@ class PointResult:
         good: requests that ended inside the window within every limit of `goodput`; None where no limits
             are set.
         late: in flight when the window ended, and beyond one of those limits by then.
+        accelerators: that the deployment holds; the load does not know it and says 0.
+        price_per_hour: of the whole deployment; None where the experiment names no price.
     """
 
     point: str
@@ -113,6 +117,8 @@ class PointResult:
     trust: Trust = Trust()
     good: int | None = None
     late: int = 0
+    accelerators: int = 0
+    price_per_hour: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""
@@ -130,6 +136,8 @@ class PointResult:
             "trust": {**asdict(self.trust), "reasons": list(self.trust.reasons)},
             "good": self.good,
             "late": self.late,
+            "accelerators": self.accelerators,
+            "price_per_hour": self.price_per_hour,
         }
 
     @classmethod
@@ -177,6 +185,11 @@ class RoundResult:
     def unusable(self) -> tuple[str, ...]:
         """Why it may not, a word for each reason; () where it may."""
         return tuple(dict.fromkeys(word for p in self.points for word in p.trust.unusable))
+
+    def served_on(self, *, accelerators: int, price_per_hour: float | None) -> RoundResult:
+        """The same round, with what its deployment holds and costs in each point."""
+        points = (replace(p, accelerators=accelerators, price_per_hour=price_per_hour) for p in self.points)
+        return replace(self, points=tuple(points))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""

@@ -6,6 +6,7 @@ import pytest
 
 from tuner.load.engine_metrics.page import engine_of, quantities
 from tuner.load.engine_metrics.summary import Scrape, summarised
+from tuner.load.idle import requests_inside
 
 VLLM = b"""# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge
@@ -164,3 +165,21 @@ def test_a_cache_that_nobody_asked_has_no_hit_rate() -> None:
 
 def test_no_scrape_is_nothing_at_all() -> None:
     assert summarised([], opens=1.0, closes=2.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "inside"),
+    [
+        (VLLM, 65),
+        (SGLANG, 18),
+        (TRTLLM, 8),
+        (TRITON, 10),
+        (LLAMA_CPP, 50),
+        (OLD_VLLM, 2),
+        (b"other 1\n", None),
+    ],
+)
+def test_an_engine_is_at_rest_once_it_neither_runs_nor_queues_a_request(
+    page: bytes, inside: float | None
+) -> None:
+    assert requests_inside(page) == inside

@@ -206,6 +206,9 @@ def test_rounds_differ_in_their_prompts(steady: Any) -> None:
     load.open(Endpoint(url=steady.url, model="m"), salt="s")
     load.run_round(1, cancel=never)
     load.run_round(2, cancel=never)
+    before = len(steady.seen.requests)
+    load.warm_up(seconds=0, cancel=never)
+    assert len(steady.seen.requests) == before
     load.warm_up(seconds=0.1, cancel=never)
     load.close()
     prompts = [r["prompt"] for r in steady.seen.requests if r["max_tokens"] > 1]

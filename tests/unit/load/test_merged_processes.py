@@ -70,6 +70,7 @@ def test_the_worst_process_speaks_for_the_client_and_none_is_foreign_to_it() -> 
     ]
     merged = merge_passed(parts, host=HostUsage(foreign_cpu_cores=1.1), lost=["one ended"])
     assert merged.host.client_cpu_share == 0.6 and merged.process_cpu_shares == (0.3, 0.6)
+    assert merged.host.client_cpu_cores == pytest.approx(0.9)
     assert merged.host.foreign_cpu_cores == pytest.approx(0.2)
     assert max(merged.lag_ms) == 30.0 and merged.paused_streams == 3.0 and merged.lost == ("one ended",)
     trust = judge(

@@ -39,6 +39,11 @@ def test_a_late_or_busy_client_is_client_bound(host: HostUsage, lag: list[float]
     assert "client-bound" in trust.reasons[0]
 
 
+def test_what_all_load_processes_used_is_told_and_the_busiest_is_judged() -> None:
+    trust = judged(host=HostUsage(client_cpu_share=0.4, client_cpu_cores=1.1))
+    assert (trust.client_cpu_cores, trust.client_bound) == (1.1, False)
+
+
 def test_one_late_sample_in_a_hundred_is_not_client_bound() -> None:
     assert not judged(lag_ms=[1.0] * 99 + [30.0]).client_bound
 
@@ -149,4 +154,5 @@ def test_the_host_meter_tells_this_process_from_others() -> None:
     spent = sum(k * k for k in range(1_500_000))
     usage = meter.end()
     assert spent and usage.client_cpu_share > 0.3
+    assert usage.client_cpu_cores == usage.client_cpu_share
     assert usage.foreign_cpu_cores >= 0 and 0 <= usage.steal_share <= 1

@@ -7,7 +7,7 @@ are found by their names with `bytes.find` (well under a millisecond a page) ins
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tuner.load.engine_metrics.names import ENGINES, Engine, Quantity, Source
 
@@ -18,11 +18,17 @@ def engine_of(page: bytes) -> Engine | None:
     return next((e for e in ENGINES if b"\n" + e.prefix.encode() in text), None)
 
 
-def quantities(page: bytes, engine: Engine) -> Mapping[str, float]:
-    """Quantity -> its figure now; what the page does not have is not there."""
+def quantities(page: bytes, engine: Engine, *, only: Collection[str] = ()) -> Mapping[str, float]:
+    """Quantity -> its figure now; what the page does not have is not there.
+
+    Args:
+        only: names of those to look for; () for all.
+    """
     text = b"\n" + page
     found: dict[str, float] = {}
     for quantity in engine.quantities:
+        if only and quantity.name not in only:
+            continue
         value = _figure(text, quantity)
         if value is not None:
             found[quantity.name] = value
