@@ -4,6 +4,9 @@ TTFT = first token - send (intended send for an open loop). TPOT = (last token -
 tokens - tokens in the first chunk). ITL = all gaps between chunks, pooled. E2E = last token - send.
 Goodput = requests within every limit of the `goodput` section, per second; its share is of all that were
 sent, the failed ones and those that are late already among them.
+Cost of a million tokens = price of the deployment per second x seconds / tokens x 1,000,000, in the currency of
+the experiment's prices: of input and output tokens together, or of output tokens alone. What a deployment
+costs beyond its windows (starting, idling) is not in it.
 
 Metrics of kind "engine" are what the engine says of itself; they cannot be told (NaN) where it does not.
 """
@@ -11,7 +14,7 @@ Metrics of kind "engine" are what the engine says of itself; they cannot be told
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 
@@ -36,17 +39,33 @@ class Totals:
     Attributes:
         good, late: see PointResult; good is None where no limits are set.
         engine: name of an engine's metric -> its figure over all rounds; absent where it is not offered.
+        accelerators: that the deployment holds.
+        price_per_hour: of the whole deployment; None where no price is known.
     """
 
     window_seconds: float
     requests: int
     failed: int
-    output_tokens: int
-    input_tokens: int
+    output_tokens: float
+    input_tokens: float
     histograms: Mapping[str, Quantiles]
     good: int | None = None
     late: int = 0
     engine: Mapping[str, float] = field(default_factory=dict)
+    accelerators: int = 0
+    price_per_hour: float | None = None
+
+    @property
+    def output_rate(self) -> float:
+        """Output tokens per second; NaN for an empty window."""
+        return _ratio(self.output_tokens, self.window_seconds)
+
+    def at_output_rate(self, rate: float) -> Totals:
+        """The same window, had it delivered `rate` output tokens per second, and input in proportion."""
+        share = _ratio(rate, self.output_rate)
+        return replace(
+            self, output_tokens=self.output_tokens * share, input_tokens=self.input_tokens * share
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +73,18 @@ class Metric:
     """A named figure: `formula(totals)`, NaN where it cannot be told.
 
     Attributes:
-        kind: "goodput" needs the section of that name, "engine" an engine that offers it.
+        kind: "goodput" needs the section of that name, "engine" an engine that offers it, "accelerators" a
+            deployment that takes some, "price" one whose price is known.
+        of_output_rate: it follows from the rate of output tokens (at a given share of input), so that the
+            interval of that rate gives its own.
     """
 
     name: str
     better: Literal["higher", "lower"]
     formula: Callable[[Totals], float]
     quantile: float | None = None  # of the histogram it reads, where it is a percentile
-    kind: Literal["client", "goodput", "engine"] = "client"
+    kind: Literal["client", "goodput", "engine", "accelerators", "price"] = "client"
+    of_output_rate: bool = False
 
 
 def _ratio(over: float, under: float) -> float:
@@ -100,10 +123,16 @@ def _goodput_share(t: Totals) -> float:
     return float("nan") if t.good is None else _ratio(t.good, t.requests + t.failed + t.late)
 
 
+def _cost(t: Totals, tokens: float) -> float:
+    if t.price_per_hour is None:
+        return float("nan")
+    return _ratio(t.price_per_hour / 3600 * t.window_seconds, tokens / 1e6)
+
+
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in [
-        Metric("output_tokens_per_second", "higher", lambda t: _ratio(t.output_tokens, t.window_seconds)),
+        Metric("output_tokens_per_second", "higher", lambda t: t.output_rate, of_output_rate=True),
         Metric("input_tokens_per_second", "higher", lambda t: _ratio(t.input_tokens, t.window_seconds)),
         Metric(
             "total_tokens_per_second",
@@ -116,6 +145,27 @@ METRICS: dict[str, Metric] = {
         *_latencies("tpot_ms"),
         *_latencies("itl_ms"),
         *_latencies("e2e_ms"),
+        Metric(
+            "output_tokens_per_second_per_accelerator",
+            "higher",
+            lambda t: _ratio(t.output_rate, t.accelerators),
+            kind="accelerators",
+            of_output_rate=True,
+        ),
+        Metric(
+            "cost_per_million_tokens",
+            "lower",
+            lambda t: _cost(t, t.input_tokens + t.output_tokens),
+            kind="price",
+            of_output_rate=True,
+        ),
+        Metric(
+            "cost_per_million_output_tokens",
+            "lower",
+            lambda t: _cost(t, t.output_tokens),
+            kind="price",
+            of_output_rate=True,
+        ),
         Metric("goodput", "higher", _goodput, kind="goodput"),
         Metric("goodput_share", "higher", _goodput_share, kind="goodput"),
         _engine("engine_running_mean", "higher"),  # requests in the running batch

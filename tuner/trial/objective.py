@@ -91,11 +91,7 @@ class MergedObjective:
         return found
 
     def _violation(self, name: str, value: float, *, unknown: float = NOT_MEASURED) -> float:
-        if math.isnan(value):
-            return unknown
-        limit = self.slos[name]
-        beyond = limit - value if _metric(name).better == "higher" else value - limit
-        return beyond / limit if limit else beyond
+        return violation(name, value, self.slos[name], unknown=unknown)
 
     def _kinder_end(self, name: str, points: Mapping[str, list[PointResult]]) -> float:
         low, high = self._interval(name, points, geometric=False)
@@ -111,6 +107,14 @@ class MergedObjective:
         if geometric:
             return _geometric(lows), _geometric(highs)
         return _worst(metric, lows), _worst(metric, highs)
+
+
+def violation(name: str, value: float, limit: float, *, unknown: float = NOT_MEASURED) -> float:
+    """How far `value` of the metric `name` lies beyond `limit`, as a share of it; `unknown` for NaN."""
+    if math.isnan(value):
+        return unknown
+    beyond = limit - value if _metric(name).better == "higher" else value - limit
+    return beyond / limit if limit else beyond
 
 
 def _why_unusable(rounds: Sequence[RoundResult]) -> str:
@@ -134,6 +138,8 @@ def totals(results: Sequence[PointResult]) -> Totals:
         good=None if any(r.good is None for r in results) else sum(r.good or 0 for r in results),
         late=sum(r.late for r in results),
         engine=merged_engine(results),
+        accelerators=results[0].accelerators,
+        price_per_hour=results[0].price_per_hour,
     )
 
 
@@ -141,17 +147,28 @@ def interval(metric: Metric, results: Sequence[PointResult]) -> Interval:
     """The 95 % interval of `metric` for one load point.
 
     A percentile's is that of its order statistics (ranks n q -+ 1.96 sqrt(n q (1-q))); of anything else,
-    Student's t over the rounds, or for output tokens per second in a single round over its parts (batch
-    means, widened where the parts hang together). (nan, nan) where there is too little to tell.
+    Student's t over the rounds, or in a single round, for output tokens per second and what follows from
+    them, over its parts (batch means, widened where the parts hang together). (nan, nan) where there is too
+    little to tell.
     """
     if metric.quantile is not None:
         histogram = totals(results).histograms[f"{metric.name.rsplit('_', 2)[0]}_ms"]
         assert isinstance(histogram, Histogram)
         return _quantile_interval(histogram, metric.quantile)
     batches = [metric.formula(totals([r])) for r in results]
-    if len(results) == 1 and metric.name == "output_tokens_per_second":
-        return _t_interval(results[0].parts, wider=widening(results[0].parts))
-    return _t_interval([b for b in batches if not math.isnan(b)])
+    if len(results) == 1 and metric.of_output_rate:
+        return _interval_of_parts(metric, results[0])
+    return t_interval([b for b in batches if not math.isnan(b)])
+
+
+def _interval_of_parts(metric: Metric, result: PointResult) -> Interval:
+    """The rate's interval, each end taken over to `metric`, which rises or falls with the rate."""
+    low, high = t_interval(result.parts, wider=widening(result.parts))
+    whole = totals([result])
+    at_low, at_high = (metric.formula(whole.at_output_rate(end)) for end in (low, high))
+    if metric.better == "higher" or math.isnan(at_high):
+        return at_low, at_high
+    return at_high, at_low if low > 0 else math.inf  # what delivers nothing has no bound of cost
 
 
 def _quantile_interval(histogram: Histogram, q: float) -> Interval:
@@ -163,7 +180,8 @@ def _quantile_interval(histogram: Histogram, q: float) -> Interval:
     return histogram.quantile(low), histogram.quantile(high) if high <= 1 else math.inf
 
 
-def _t_interval(batches: Sequence[float], *, wider: float = 1.0) -> Interval:
+def t_interval(batches: Sequence[float], *, wider: float = 1.0) -> Interval:
+    """The 95 % interval of the mean of independent batches by Student's t; unknown for fewer than two."""
     if len(batches) < 2:
         return UNKNOWN
     half = wider * t_975(len(batches) - 1) * stdev(batches) / math.sqrt(len(batches))
