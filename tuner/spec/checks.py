@@ -14,6 +14,7 @@ from tuner.spec.cluster_checks import cluster_faults
 from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
 from tuner.spec.metrics import METRICS
+from tuner.spec.rate_checks import rate_faults
 from tuner.spec.space import MOST_POINTS, Space
 from tuner.spec.unbuilt import UNBUILT_METRICS
 
@@ -29,6 +30,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from cluster_faults(experiment)
     yield from _port(experiment)
     yield from _metrics(experiment)
+    yield from rate_faults(experiment)
     names = list(_names(experiment))
     yield from names
     if names:

@@ -7,6 +7,8 @@ sent, the failed ones and those that are late already among them.
 Cost of a million tokens = price of the deployment per second x seconds / tokens x 1,000,000, in the currency of
 the experiment's prices: of input and output tokens together, or of output tokens alone. What a deployment
 costs beyond its windows (starting, idling) is not in it.
+Highest rate under the SLOs = requests per second up to which every SLO is met: the lower end of the interval
+that a search over rates gives on one deployment. No window tells it: its formula here is NaN.
 
 Metrics of kind "engine" are what the engine says of itself; they cannot be told (NaN) where it does not.
 """
@@ -16,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
+
+MAX_REQUEST_RATE = "max_request_rate"
 
 
 class Quantiles(Protocol):
@@ -74,7 +78,7 @@ class Metric:
 
     Attributes:
         kind: "goodput" needs the section of that name, "engine" an engine that offers it, "accelerators" a
-            deployment that takes some, "price" one whose price is known.
+            deployment that takes some, "price" one whose price is known, "rates" a search over rates.
         of_output_rate: it follows from the rate of output tokens (at a given share of input), so that the
             interval of that rate gives its own.
     """
@@ -83,7 +87,7 @@ class Metric:
     better: Literal["higher", "lower"]
     formula: Callable[[Totals], float]
     quantile: float | None = None  # of the histogram it reads, where it is a percentile
-    kind: Literal["client", "goodput", "engine", "accelerators", "price"] = "client"
+    kind: Literal["client", "goodput", "engine", "accelerators", "price", "rates"] = "client"
     of_output_rate: bool = False
 
 
@@ -140,6 +144,7 @@ METRICS: dict[str, Metric] = {
             lambda t: _ratio(t.output_tokens + t.input_tokens, t.window_seconds),
         ),
         Metric("requests_per_second", "higher", lambda t: _ratio(t.requests, t.window_seconds)),
+        Metric(MAX_REQUEST_RATE, "higher", lambda t: float("nan"), kind="rates"),
         Metric("error_rate", "lower", lambda t: _ratio(t.failed, t.requests + t.failed)),
         *_latencies("ttft_ms"),
         *_latencies("tpot_ms"),

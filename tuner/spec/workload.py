@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tuner.spec.content import Content, Part, Sampling, Trace, mean_scenario, needs_chat
 from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.rate_search import RateRange
 from tuner.spec.scenario import Scenario
 from tuner.spec.section import Number, Section, Switch, Text, Whole
 
@@ -31,7 +32,10 @@ class LoadPoint(Content):
     )
     concurrency: Whole | None = Field(default=None, ge=1, le=100_000, description="Requests in flight.")
     request_rate: Number | None = Field(
-        default=None, gt=0, description="Requests per second, open loop; with a trace its mean, filled in."
+        default=None, gt=0, description="Requests per second, open loop; of a trace or a rate_search filled in."
+    )
+    rate_search: RateRange | None = Field(
+        default=None, description="Search the highest rate under the SLOs, open loop; in place of a rate."
     )
     arrivals: Literal["constant", "poisson", "gamma", "trace"] = Field(
         default="poisson", description="trace: as in the trace, and only with one; filled in."
@@ -56,6 +60,8 @@ class LoadPoint(Content):
             self._take_times_of(self.trace)
         elif self.arrivals == "trace":
             raise Fault(got="'trace'", right="poisson, constant or gamma", at=("arrivals",))
+        elif self.rate_search is not None:
+            self._take_middle_of(self.rate_search)
         elif (self.concurrency is None) == (self.request_rate is None):
             both = self.concurrency is not None
             raise Fault(
@@ -72,6 +78,9 @@ class LoadPoint(Content):
 
     def _take_times_of(self, trace: Trace) -> None:
         """Fill in what the trace says; what a resolved experiment says of it is taken."""
+        if self.rate_search is not None:
+            right = "without it: the trace says when requests come"
+            raise Fault(got="rate_search with a trace", right=right, at=("rate_search",))
         if self.concurrency is not None:
             right = "without it: the trace says when requests come"
             raise Fault(got=str(self.concurrency), right=right, at=("concurrency",))
@@ -83,6 +92,16 @@ class LoadPoint(Content):
         # frozen for all but this: the point is not yet in anybody's hands
         object.__setattr__(self, "request_rate", trace.request_rate)
         object.__setattr__(self, "arrivals", "trace")
+
+    def _take_middle_of(self, searched: RateRange) -> None:
+        """Fill in the rate that stands for the range; what a resolved experiment says of it is taken."""
+        for key, given in (("concurrency", self.concurrency), ("request_rate", self.request_rate)):
+            if given is not None and (key, given) != ("request_rate", searched.middle):
+                raise Fault(got=f"{given:g}", right="without it: rate_search says the rates", at=(key,))
+        if self.converses:
+            right = "without it: its probes are of single requests"
+            raise Fault(got="rate_search with conversations", right=right, at=("rate_search",))
+        object.__setattr__(self, "request_rate", searched.middle)
 
     def _alone(self, kind: str) -> Iterator[Fault]:
         for key in ("conversations", "shared_prefix"):
