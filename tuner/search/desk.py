@@ -13,9 +13,8 @@ from typing import Protocol
 
 from tuner.errors import Failure, FailureClass
 from tuner.results.lines import RoundLine, TrialLine
-from tuner.search.history import Deployment, Key
+from tuner.search.history import Deployment, Key, TrialRecord
 from tuner.search.strategy import Assignment, Strategy
-from tuner.search.study import StudyMirror
 from tuner.spec.space import Space
 from tuner.trial.life import Step
 from tuner.trial.ports import ParamValue, Phase, Slot, State, TrialConfig
@@ -39,6 +38,19 @@ class Store(Protocol):
 
     def write_log(self, deployment: str, tail: str) -> None:
         """The end of its engine's log."""
+
+
+class Study(Protocol):
+    """What others can read of the search while it runs: see study.StudyMirror."""
+
+    def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
+        """A configuration is being deployed for the search, for the first time or again."""
+
+    def round(self, number: int, step: int, value: float) -> None:
+        """The mean so far after one of its rounds."""
+
+    def end(self, record: TrialRecord) -> None:
+        """It ended."""
 
 
 class Watcher(Protocol):
@@ -88,7 +100,7 @@ class Desk:
         run: str,
         space: Space,
         store: Store,
-        study: StudyMirror,
+        study: Study,
         watchers: Sequence[Watcher] = (),
         warmed: Iterable[Place] = (),
         elapsed: Callable[[], float],
@@ -165,6 +177,9 @@ class Desk:
         if measured is None or measured.number in entry.rounds:
             return entry.stopping is not None
         entry.rounds.append(measured.number)
+        trial = entry.trial
+        price = self._space.price_per_hour(trial.params)
+        measured = measured.served_on(accelerators=trial.accelerators, price_per_hour=price)
         reason = self.strategy.report(key, measured)
         deployment = self.strategy.deployment(key)
         score = deployment.scores[-1]

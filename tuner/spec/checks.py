@@ -6,13 +6,12 @@ import keyword
 import math
 import random
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from tuner.errors import SpecError
 from tuner.spec.cluster_checks import cluster_faults
 from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
+from tuner.spec.hardware_checks import hardware_faults, metric_without_hardware
 from tuner.spec.metrics import METRICS
 from tuner.spec.rate_checks import rate_faults
 from tuner.spec.space import MOST_POINTS, Space
@@ -44,7 +43,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from baseline
     yield from _expressions(experiment, space)
     if not baseline:
-        yield from _accelerators(experiment, space)
+        yield from hardware_faults(experiment, space)
 
 
 def _model(experiment: Experiment) -> Iterator[Fault]:
@@ -68,7 +67,7 @@ def _metrics(experiment: Experiment) -> Iterator[Fault]:
     for index, goal in enumerate(experiment.objective):
         direction = "maximize" if goal.is_maximized else "minimize"
         at: Path = ("objective", index, direction)
-        fault = _metric(goal.metric, points, at) or _goodput(experiment, goal.metric, at)
+        fault = _metric(goal.metric, points, at) or _needs(experiment, goal.metric, at)
         if fault is not None:
             yield fault
         elif (METRICS[goal.metric.rpartition(".")[2]].better == "higher") != goal.is_maximized:
@@ -82,7 +81,7 @@ def _metrics(experiment: Experiment) -> Iterator[Fault]:
     if repeated:
         yield Fault(got=f"{repeated[0]} twice", right="each metric once", at=("objective",))
     for name, limit in experiment.slo.items():
-        fault = _metric(name, points, ("slo", name)) or _goodput(experiment, name, ("slo", name))
+        fault = _metric(name, points, ("slo", name)) or _needs(experiment, name, ("slo", name))
         if fault is not None:
             yield fault
         elif limit < 0:
@@ -104,9 +103,9 @@ def _metric(name: str, points: list[str], at: Path) -> Fault | None:
     return None
 
 
-def _goodput(experiment: Experiment, name: str, at: Path) -> Fault | None:
+def _needs(experiment: Experiment, name: str, at: Path) -> Fault | None:
     if experiment.goodput is not None or METRICS[name.rpartition(".")[2]].kind != "goodput":
-        return None
+        return metric_without_hardware(experiment, name, at)
     right = "a section `goodput: {ttft_ms: 500, tpot_ms: 40}` with the limits of one request"
     return Fault(got=f"{name} without limits", right=right, at=at)
 
@@ -176,27 +175,3 @@ def _expressions(experiment: Experiment, space: Space) -> Iterator[Fault]:
         yield Fault(
             got="constraints that no configuration meets", right="fewer or wider ones", at=("constraints",)
         )
-
-
-def _accelerators(experiment: Experiment, space: Space) -> Iterator[Fault]:
-    if isinstance(experiment.deploy.accelerators, int):
-        return
-    rng = random.Random(0)
-    try:
-        space.accelerators(space.baseline)
-    except SpecError as error:
-        yield _accelerators_fault(error, "for the baseline, ")
-        return
-    try:
-        for params in islice((space.sample(rng) for _ in range(_LOOKED_AT)), _LOOKED_AT):
-            space.accelerators(params)
-    except SpecError as error:
-        if str(error).startswith("deploy.accelerators"):
-            yield _accelerators_fault(error, "")
-
-
-def _accelerators_fault(error: SpecError, of: str) -> Fault:
-    got, _, right = (
-        str(error).removeprefix("deploy.accelerators: ").removeprefix("got ").partition("; would be right: ")
-    )
-    return Fault(got=of + got, right=right or "an expression that has a value", at=("deploy", "accelerators"))

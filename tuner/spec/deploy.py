@@ -87,6 +87,11 @@ class Deploy(Section):
     accelerators: Annotated[Whole, Field(ge=0)] | Text = Field(
         default=0, description='Accelerators of one deployment: a number or an expression such as "tp * dp".'
     )
+    price_per_hour: Annotated[Number, Field(gt=0)] | Text | None = Field(
+        default=None,
+        description="Of one accelerator (of the deployment where that takes none), in any currency: a number, "
+        "a row of `prices`, or an expression that gives one of these.",
+    )
     accelerator_resource: Text = Field(default="GPU", description="The Ray resource that counts them.")
     serving_gpu: Whole | None = Field(
         default=None, ge=0, description="How many a Ray started by the run declares."

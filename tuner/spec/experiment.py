@@ -48,6 +48,11 @@ class Experiment(Section):
     model: Model
     storage: Storage | None = None
     deploy: Deploy = Field(default_factory=Deploy)
+    prices: dict[Text, Annotated[Number, Field(gt=0)]] | None = Field(
+        default=None,
+        description="Price of one accelerator for an hour, by product or class of node; deploy.price_per_hour "
+        "says which one holds.",
+    )
     parameters: dict[str, Annotated[SerializeAsAny[Parameter], BeforeValidator(parse_parameter)]] = Field(
         min_length=1,
         description="What is tuned: name -> values or range, with a flag, a variable or a place.",
@@ -102,6 +107,8 @@ class Experiment(Section):
             self.parameters,
             self.constraints,
             accelerators=self.deploy.accelerators,
+            price_per_hour=self.deploy.price_per_hour,
+            prices=self.prices,
             baseline=self.baseline,
         )
 

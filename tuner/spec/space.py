@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from tuner.errors import SpecError
 from tuner.spec.expression import Expression, ExpressionError
 from tuner.spec.faults import Fault, show, suggestion
+from tuner.spec.hardware import Accelerators, Price, compiled, shown
 from tuner.spec.parameter import Parameter
 from tuner.spec.section import ParamValue
 
@@ -33,6 +34,8 @@ class Space:
         constraints: Sequence[str] = (),
         *,
         accelerators: int | str = 0,
+        price_per_hour: float | str | None = None,
+        prices: Mapping[str, float] | None = None,
         baseline: Mapping[str, ParamValue] | None = None,
     ) -> None:
         """Check and compile every expression.
@@ -42,18 +45,15 @@ class Space:
         """
         self.parameters = dict(parameters)
         self._when = {
-            name: _expression(p.when, self.parameters, ("parameters", name, "when"))
+            name: compiled(p.when, self.parameters, ("parameters", name, "when"))
             for name, p in self.parameters.items()
             if p.when is not None
         }
         self._constraints = [
-            _expression(text, self.parameters, ("constraints", i)) for i, text in enumerate(constraints)
+            compiled(text, self.parameters, ("constraints", i)) for i, text in enumerate(constraints)
         ]
-        self._accelerators = (
-            accelerators
-            if isinstance(accelerators, int)
-            else _expression(accelerators, self.parameters, ("deploy", "accelerators"))
-        )
+        self._accelerators = Accelerators(accelerators, self.parameters)
+        self._price = Price(price_per_hour, prices or {}, self.parameters)
         self._order = self._ordered()
         self._baseline = dict(baseline or {})
         self._size: int | str | None = "not counted"
@@ -184,22 +184,18 @@ class Space:
         Raises:
             SpecError: the expression names an absent parameter, or gives no whole number from 0 on.
         """
-        if isinstance(self._accelerators, int):
-            return self._accelerators
-        active, where = self.active(params), "deploy.accelerators"
-        missing = sorted(self._accelerators.needed - active.keys())
-        if missing:
-            right = f"give it one, or default({missing[0]}, 1)"
-            raise SpecError(f"{where}: got no value for {missing[0]!r}; would be right: {right}")
-        try:
-            found = self._accelerators.evaluate(active)
-        except ExpressionError as error:
-            raise SpecError(f"{where}: {error}") from error
-        if isinstance(found, bool | str) or found != int(found) or not 0 <= found <= 100_000:
-            raise SpecError(
-                f"{where}: got {show(found)} for {_shown(active)}; would be right: a whole number from 0 on"
-            )
-        return int(found)
+        return self._accelerators.of(self.active(params))
+
+    def price_per_hour(self, params: Mapping[str, ParamValue]) -> float | None:
+        """What an hour of the whole deployment costs, in the prices' currency; None where none is named.
+
+        The price is that of one accelerator; of a deployment that takes none it is its own.
+
+        Raises:
+            SpecError: an expression of accelerators or price has no value, or a wrong one.
+        """
+        price = self._price.of(self.active(params))
+        return None if price is None else price * (self.accelerators(params) or 1)
 
     def constraint(self, index: int) -> Expression:
         """The compiled constraint of that place in the file."""
@@ -271,13 +267,6 @@ class Space:
         return [[n for n in self._order if n in members] for members in distinct.values()] or [[]]
 
 
-def _expression(text: str, known: Mapping[str, Parameter], at: tuple[str | int, ...]) -> Expression:
-    try:
-        return Expression(text, tuple(known))
-    except Fault as fault:
-        raise Fault(got=fault.got, right=fault.right, at=at) from fault
-
-
 def _violation(constraint: Expression, active: Mapping[str, ParamValue]) -> str | None:
     if not constraint.applicable(active):
         return None
@@ -287,8 +276,4 @@ def _violation(constraint: Expression, active: Mapping[str, ParamValue]) -> str 
     except ExpressionError as error:
         return f"constraint {error}"
     concerned = {n: value for n, value in active.items() if n in constraint.names}
-    return f"constraint '{constraint.text}' is not met by {_shown(concerned)}"
-
-
-def _shown(params: Mapping[str, ParamValue]) -> str:
-    return ", ".join(f"{n}={v}" for n, v in params.items()) or "no parameter"
+    return f"constraint '{constraint.text}' is not met by {shown(concerned)}"

@@ -15,16 +15,11 @@ from tuner.spec.faults import Path, show
 if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
 
-UNBUILT_METRICS = (
-    "max_request_rate",
-    "cost_per_million_tokens",
-    "output_tokens_per_second_per_accelerator",
-)
+UNBUILT_METRICS = ("max_request_rate",)
 
 # dotted path -> the values that are not built; () for every value but none
 _UNBUILT: dict[str, tuple[str, ...]] = {
     "deploy.queue": (),
-    "deploy.price_per_hour": (),
     "deploy.accelerator_claim": (),
     "accuracy.check": ("auto", "always"),
     "accuracy.tolerance": (),
@@ -36,7 +31,6 @@ _UNBUILT: dict[str, tuple[str, ...]] = {
     "validation.loads": (),
     "validation.simplify": (),
     "validation.margin": (),
-    "prices": (),
 }
 _RIGHT = {"accuracy.check": "off"}
 
