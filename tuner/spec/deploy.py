@@ -89,8 +89,8 @@ class Deploy(Section):
     )
     price_per_hour: Annotated[Number, Field(gt=0)] | Text | None = Field(
         default=None,
-        description="Of one accelerator (of the deployment where that takes none), in any currency: a number, "
-        "a row of `prices`, or an expression that gives one of these.",
+        description="Of one accelerator (of the deployment where that takes none), in any currency: a "
+        "number, a row of `prices`, or an expression that gives one of these.",
     )
     accelerator_resource: Text = Field(default="GPU", description="The Ray resource that counts them.")
     serving_gpu: Whole | None = Field(

@@ -50,8 +50,8 @@ class Experiment(Section):
     deploy: Deploy = Field(default_factory=Deploy)
     prices: dict[Text, Annotated[Number, Field(gt=0)]] | None = Field(
         default=None,
-        description="Price of one accelerator for an hour, by product or class of node; deploy.price_per_hour "
-        "says which one holds.",
+        description="Price of one accelerator for an hour, by product or class of node; "
+        "deploy.price_per_hour says which one holds.",
     )
     parameters: dict[str, Annotated[SerializeAsAny[Parameter], BeforeValidator(parse_parameter)]] = Field(
         min_length=1,

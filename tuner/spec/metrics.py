@@ -4,8 +4,8 @@ TTFT = first token - send (intended send for an open loop). TPOT = (last token -
 tokens - tokens in the first chunk). ITL = all gaps between chunks, pooled. E2E = last token - send.
 Goodput = requests within every limit of the `goodput` section, per second; its share is of all that were
 sent, the failed ones and those that are late already among them.
-Cost of a million tokens = price of the deployment per second x seconds / tokens x 1,000,000, in the currency of
-the experiment's prices: of input and output tokens together, or of output tokens alone. What a deployment
+Cost of a million tokens = price of the deployment per second x seconds / tokens x 1,000,000, in the currency
+of the experiment's prices: of input and output tokens together, or of output tokens alone. What a deployment
 costs beyond its windows (starting, idling) is not in it.
 Highest rate under the SLOs = requests per second up to which every SLO is met: the lower end of the interval
 that a search over rates gives on one deployment. No window tells it: its formula here is NaN.
@@ -67,9 +67,7 @@ class Totals:
     def at_output_rate(self, rate: float) -> Totals:
         """The same window, had it delivered `rate` output tokens per second, and input in proportion."""
         share = _ratio(rate, self.output_rate)
-        return replace(
-            self, output_tokens=self.output_tokens * share, input_tokens=self.input_tokens * share
-        )
+        return replace(self, output_tokens=self.output_tokens * share, input_tokens=self.input_tokens * share)
 
 
 @dataclass(frozen=True, slots=True)
