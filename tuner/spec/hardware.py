@@ -67,8 +67,8 @@ class Price:
         elif len(table) == 1:
             (self._price,) = table.values()
         elif table:
-            right = f"which of them ({rows}), or the parameter that says so"
-            raise Fault(got=f"nothing beside {len(table)} prices", right=right, at=_PRICE)
+            right = f"deploy.price_per_hour: which of them ({rows}), or the parameter that says so"
+            raise Fault(got=f"{len(table)} of them and no word which", right=right, at=_TABLE)
 
     @property
     def known(self) -> bool:
