@@ -35,7 +35,8 @@ what is measured:
   TTFT is first token - send, with --rate - the intended send, so that waiting is not left out. TPOT is
   (last token - first token) / (output tokens - tokens in the first chunk). ITL is all gaps pooled. E2E is
   last token - send. Tokens are the server's own count (usage); where it sends none, chunks, and it says so.
-  Each round is a ramp, a window of --seconds and a drain; only the window counts.
+  Each round is a ramp, a window of --seconds and a drain; only the window counts. With --ramp-to the load
+  changes evenly over the window; before it there is what it begins with, after it what it ends with.
 
 whether to believe it:
   CANNOT be trusted means that the client was too slow (client-bound), or that the load was not the one
@@ -64,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--scenario", metavar="TEXT", help='lengths in tokens, such as "D(512,128)"')
     load.add_argument("--concurrency", type=int, metavar="N", help="requests in flight (closed loop)")
     load.add_argument("--rate", type=float, metavar="R", help="requests per second (open loop)")
+    load.add_argument(
+        "--ramp-to", type=float, metavar="TO", help="what --rate or --concurrency goes to over each window"
+    )
     load.add_argument("--arrivals", choices=("constant", "poisson", "gamma"), help="(default: poisson)")
     load.add_argument("--burstiness", type=float, metavar="B", help="gamma's shape; below 1 is burstier")
     load.add_argument("--shared-prefix", type=int, metavar="TOKENS", help="that all prompts start with")

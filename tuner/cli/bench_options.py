@@ -24,6 +24,7 @@ _OF_A_POINT = {  # option -> key of a load point
     "scenario": "scenario",
     "concurrency": "concurrency",
     "rate": "request_rate",
+    "ramp_to": "ramp_to",
     "arrivals": "arrivals",
     "burstiness": "burstiness",
     "shared_prefix": "shared_prefix",
@@ -78,8 +79,8 @@ def workload_of(options: argparse.Namespace) -> Workload:
 def in_words(point: LoadPoint) -> str:
     """A load point for people."""
     if point.concurrency is not None:
-        return f"{point.described()}, {point.concurrency} in flight"
-    return f"{point.described()}, {point.request_rate:g} requests/s, {point.arrivals} arrivals"
+        return f"{point.described()}, {point.level} in flight"
+    return f"{point.described()}, {point.level} requests/s, {point.arrivals} arrivals"
 
 
 def limits_of(options: argparse.Namespace) -> Limits | None:
@@ -187,9 +188,14 @@ def _first_model(endpoint: Endpoint) -> str:
 
 def _explained(error: ValidationError) -> str:
     """The first thing that is wrong with the options, by the option's own name."""
+    from tuner.spec.faults import Fault, Faults  # noqa: PLC0415
+
     first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    fault = cause.faults[0] if isinstance(cause, Faults) else cause
+    at = fault.at if isinstance(fault, Fault) else ()
     options = {key: name for name, key in {**_OF_A_POINT, **_OF_ALL}.items()}
-    key = next((part for part in reversed(first["loc"]) if part in options), None)
+    key = next((part for part in reversed((*first["loc"], *at)) if part in options), None)
     where = f"--{options[str(key)].replace('_', '-')}: " if key is not None else ""
     said = first["msg"].removeprefix("Value error, ")
     if said.startswith("got "):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuner.load.connection import CONNECT_TIMEOUT_SECONDS, Clock, Connection, Reply
@@ -19,7 +19,7 @@ from tuner.load.loading import Loading
 from tuner.load.origin import Origin
 from tuner.load.request_maker import RequestMaker
 from tuner.load.schedule import Ask
-from tuner.load.traffic import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WHOLE, Pause, Share
+from tuner.load.traffic import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WHOLE, Pause, Share, sleep_until
 from tuner.spec.dataset_rows import Message
 
 
@@ -106,6 +106,8 @@ class Conversing:
 
     Args:
         loading: what it says and how long its users think; its seed is that of turns and thinking too.
+        starts: when each stream begins: None for the ramp, on its way; else seconds after the window's
+            opening, with a whole conversation.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Conversing:
         connections: list[TalkingConnection],
         maker: RequestMaker,
         loading: Loading,
+        starts: Sequence[float | None],
         salt: str,
         timeout_seconds: float,
         clock: Clock,
@@ -132,18 +135,23 @@ class Conversing:
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._share = share
-        self._not_begun = set(range(len(connections)))
-        if not connections:
+        self._starts = starts
+        self._not_begun = {index for index, start in enumerate(starts) if start is None}
+        if not self._not_begun:
             self.steady.set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin the ramp: over when every stream's first request has given output or failed."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._stream(index)) for index in range(len(self._connections))]
+        early = [index for index, start in enumerate(self._starts) if start is None]
+        self._tasks = [loop.create_task(self._stream(index)) for index in early]
 
     def open_window(self, at: float) -> None:
-        """The window opens at `at`: nothing changes for a closed loop."""
+        """The window opens at `at`: what begins inside it is on its way."""
+        loop = asyncio.get_running_loop()
+        late = [(index, start) for index, start in enumerate(self._starts) if start is not None]
+        self._tasks += [loop.create_task(self._begun_at(at + start, index)) for index, start in late]
 
     async def stop(self) -> None:
         """Send no more, drop what is in flight."""
@@ -151,14 +159,19 @@ class Conversing:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _begun_at(self, moment: float, index: int) -> None:
+        await sleep_until(moment, self._clock)
+        await self._stream(index)
+
     async def _stream(self, index: int) -> None:
         stream = self._share.index + index * self._share.of  # its number in the whole
         rng = random.Random(f"{self._seed} {stream}")
         number, pause = 0, FIRST_PAUSE_SECONDS
         while True:
             asks = self._talks[index](rng)
-            first = rng.randrange(len(asks)) if not number else 0
-            left = rng.randint(1, asks[first].output_tokens) if not number else None
+            on_its_way = self._starts[index] is None and not number
+            first = rng.randrange(len(asks)) if on_its_way else 0
+            left = rng.randint(1, asks[first].output_tokens) if on_its_way else None
             thinks = [self._think_seconds(ask.part, rng) for ask in asks]
             name = f"{self._name} {stream}.{number}"
             said: list[Message] = []

@@ -9,7 +9,7 @@ from itertools import accumulate
 from tuner.load.datasets import DatasetWriter
 from tuner.load.preparation import Prepared
 from tuner.load.prompts import PromptText
-from tuner.load.schedule import Ask, Draw, Lengths, arrival_seconds
+from tuner.load.schedule import Ask, Draw, Lengths, arrival_seconds, stream_starts
 from tuner.load.traces import TracePieces, TraceWriter
 from tuner.load.writers import GeneratedWriter, Talk, Writer
 from tuner.spec.content import Conversations
@@ -25,6 +25,7 @@ class Loading:
     Args:
         found: has how the point's kinds of requests were calibrated.
         number: of the round; a word where the load is no round, which is then a session of its own.
+        window_seconds: over which its level ramps; None for the workload's round_seconds.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Loading:
         found: Prepared,
         text: PromptText,
         salt: str,
+        window_seconds: float | None = None,
     ) -> None:
         self._point = point
+        self._window_seconds = workload.round_seconds if window_seconds is None else window_seconds
         self._round = number if isinstance(number, int) else 1
         self._seed = f"{workload.seed} {point.name} {number}"
         fits, prefixes = found.fits_of(point), found.prefixes_of(point)
@@ -75,18 +78,18 @@ class Loading:
         """Whether its requests follow from answers."""
         return self._point.converses
 
+    def starts(self) -> list[float | None]:
+        """When each of a closed loop's streams begins; see `stream_starts`."""
+        return stream_starts(self._point, self._window_seconds)
+
     def stream(self, number: int) -> Lengths:
         """The requests of one of a closed loop's streams, by its number in the whole."""
-        assert self._point.concurrency is not None
-        draw = self._mixed(
-            [w.draws(self._seed, stream=number, streams=self._point.concurrency) for w in self.writers]
-        )
+        draw = self._mixed([w.draws(self._seed, stream=number, streams=self._streams) for w in self.writers])
         return Lengths(draw, seed=f"{self._seed} {number}")
 
     def talk(self, number: int) -> Talk:
         """The conversations of one of a closed loop's streams."""
-        assert self._point.concurrency is not None
-        talks = [w.talks(self._seed, stream=number, streams=self._point.concurrency) for w in self.writers]
+        talks = [w.talks(self._seed, stream=number, streams=self._streams) for w in self.writers]
         return lambda rng: talks[self._pick(rng)](rng)
 
     def ramp(self) -> Plan:
@@ -111,7 +114,15 @@ class Loading:
             at = pieces.ramp_start(self._round) if name == "ramp" else pieces.window_start(self._round)
             return Lengths(writer.from_start(at), seed=seed), pieces.arrival_seconds(at)
         draws = [w.draws(self._seed, stream=0, streams=1, backwards=name == "ramp") for w in self.writers]
-        return Lengths(self._mixed(draws), seed=seed), arrival_seconds(self._point, random.Random(seed))
+        ramps_over = self._window_seconds if name == "window" else None
+        times = arrival_seconds(self._point, random.Random(seed), window_seconds=ramps_over)
+        return Lengths(self._mixed(draws), seed=seed), times
+
+    @property
+    def _streams(self) -> int:
+        """Of a closed loop, all that there ever are."""
+        assert self._point.concurrency is not None
+        return round(self._point.level.peak)
 
     def _mixed(self, draws: list[Draw]) -> Draw:
         if len(draws) == 1:

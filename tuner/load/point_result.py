@@ -31,7 +31,7 @@ def point_result(
         engine["scrapes_missed"] = float(scraper.missed)
     trust = judge(
         made,
-        Asked(point.concurrency, point.request_rate),
+        Asked(point.concurrency, point.request_rate, point.ramp_to),
         passed.host,
         lag_ms=passed.lag_ms,
         window_seconds=passed.window.seconds,
@@ -52,7 +52,7 @@ def point_result(
         errors=made.errors,
         cut=made.cut,
         histograms=made.histograms,
-        parts=made.parts,
+        parts=() if point.level.ramps else made.parts,  # not batches of one thing
         engine=engine,
         trust=trust,
         good=made.goodput.good if made.goodput else None,

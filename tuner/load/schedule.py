@@ -10,33 +10,55 @@ from tuner.spec.scenario import Scenario
 from tuner.spec.workload import LoadPoint
 
 
-def interarrival_seconds(point: LoadPoint, rng: random.Random) -> Iterator[float]:
-    """Endless gaps between arrivals, in seconds, mean 1 / request_rate.
+def gaps(point: LoadPoint, rng: random.Random) -> Iterator[float]:
+    """Endless gaps between arrivals, mean 1.
 
     Their coefficient of variation is 0 (constant), 1 (poisson) or burstiness ** -0.5 (gamma, whose shape
     burstiness is: the convention of vLLM's benchmark_serving).
     """
-    assert point.request_rate is not None
-    mean = 1.0 / point.request_rate
     while True:
         if point.arrivals == "constant":
-            yield mean
+            yield 1.0
         elif point.arrivals == "poisson":
-            yield rng.expovariate(point.request_rate)
+            yield rng.expovariate(1.0)
         else:
-            yield rng.gammavariate(point.burstiness, mean / point.burstiness)
+            yield rng.gammavariate(point.burstiness, 1.0 / point.burstiness)
 
 
-def arrival_seconds(point: LoadPoint, rng: random.Random) -> Iterator[float]:
+def arrival_seconds(
+    point: LoadPoint, rng: random.Random, *, window_seconds: float | None = None
+) -> Iterator[float]:
     """Endless arrival times after 0, in seconds, rising.
 
     The first gap is a uniform share of itself where gaps are constant, so that a window's count does not
     hang on where the constant grid happens to start.
+
+    A rate that ramps is made by rescaling time: the k-th arrival is when the integral of the rate reaches
+    the k-th of the arrivals at rate 1. For exponential gaps that is the Poisson process of this rate
+    (Cinlar, "Introduction to Stochastic Processes", 1975, section 4.7), for gamma gaps the inhomogeneous
+    gamma process (Berman, Biometrika 68, 1981). Constant gaps give counts that differ from the integral by
+    less than one, wherever they are counted from and to.
+
+    Args:
+        window_seconds: how long the rate takes from the ramp's start to its end, at which it stays; None for
+            the start throughout.
     """
-    at = 0.0
-    for number, gap in enumerate(interarrival_seconds(point, rng)):
-        at += gap * rng.random() if number == 0 and point.arrivals == "constant" else gap
-        yield at
+    level = point.level
+    total = 0.0
+    for number, gap in enumerate(gaps(point, rng)):
+        total += gap * rng.random() if number == 0 and point.arrivals == "constant" else gap
+        yield total / level.start if window_seconds is None else level.reached(total, window_seconds)
+
+
+def stream_starts(point: LoadPoint, window_seconds: float) -> list[float | None]:
+    """When each stream of a closed loop begins: None before the window, else seconds after its opening.
+
+    On a ramp the streams in being are at any moment the level, rounded, and their mean over the window is
+    its mean.
+    """
+    before, all_of_them = round(point.level.start), round(point.level.peak)
+    rising = all_of_them - before
+    return [None] * before + [window_seconds * (k + 0.5) / rising for k in range(rising)]
 
 
 class Ask(NamedTuple):

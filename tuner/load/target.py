@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tuner.load.connection import Clock
 from tuner.load.connections import Connections, most_connections
-from tuner.load.conversations import Conversing, TalkingConnections
+from tuner.load.conversations import TalkingConnections
 from tuner.load.engine_metrics import EngineScraper
 from tuner.load.expected_hits import expected_hit_rate
 from tuner.load.goodput import Limits
@@ -23,7 +23,8 @@ from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
 from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, lag_of, lag_p99_ms, pass_over
 from tuner.load.round_trip import is_elsewhere, round_trip_ms
-from tuner.load.traffic import WHOLE, ClosedLoop, OpenLoop, Share, Traffic
+from tuner.load.traffic import WHOLE, Share, Traffic
+from tuner.load.traffic_of import streams_of, traffic_of
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import PointResult
@@ -87,7 +88,7 @@ class Target:
         self._allow_connections()
         for point in self._workload.points:
             if -(-self._streams(point) // self._processes(point)) > self._most_in_flight:
-                needs = f"concurrency {point.concurrency} needs more open files than the limit allows"
+                needs = f"concurrency {point.level.peak:g} needs more open files than the limit allows"
                 raise LoadError(f"{needs} (ulimit -n)")
         preparing = Preparing(
             self._connections.take(1)[0],
@@ -127,9 +128,11 @@ class Target:
 
     async def warm_up_share(self, point: LoadPoint, seconds: float) -> float:
         """This process's share of the load of one point, for `seconds`; the loop's lag p99, ms."""
-        traffic = self._traffic(point, WARM_UP_ROUND)
+        traffic = self._traffic(point, WARM_UP_ROUND, window_seconds=seconds)
         try:
             traffic.start()
+            if point.level.ramps:  # all that a round's window does, in so much time
+                traffic.open_window(self._clock())
             return lag_p99_ms(await lag_of(seconds, self._clock))
         finally:
             await traffic.stop()
@@ -187,7 +190,7 @@ class Target:
         """This process's share of one ramp, window and drain under `point`."""
         await self._connections.open(0 if point.converses else self._streams(point))
         return await pass_over(
-            self._traffic(point, number),
+            self._traffic(point, number, window_seconds=window_seconds),
             window_seconds=window_seconds,
             meter=meter,
             clock=self._clock,
@@ -217,9 +220,15 @@ class Target:
             ),
         )
 
-    def _traffic(self, point: LoadPoint, number: int | str) -> Traffic:
+    def _traffic(self, point: LoadPoint, number: int | str, *, window_seconds: float) -> Traffic:
         loading = Loading(
-            point, number, workload=self._workload, found=self.found, text=self._text, salt=self._salt
+            point,
+            number,
+            workload=self._workload,
+            found=self.found,
+            text=self._text,
+            salt=self._salt,
+            window_seconds=window_seconds,
         )
         maker = RequestMaker(
             origin=self._origin,
@@ -228,34 +237,14 @@ class Target:
             salt=self._salt,
             name=loading.name,
         )
-        timeout_seconds = self._workload.request_timeout_seconds
-        if point.concurrency is not None:
-            streams = self.share.numbers(point.concurrency)
-            if loading.converses:
-                return Conversing(
-                    connections=self._talking.take(len(streams)),
-                    maker=maker,
-                    loading=loading,
-                    salt=self._salt,
-                    timeout_seconds=timeout_seconds,
-                    clock=self._clock,
-                    share=self.share,
-                )
-            return ClosedLoop(
-                connections=self._connections.take(self._streams(point)),
-                maker=maker,
-                lengths=[loading.stream(k) for k in streams],
-                timeout_seconds=timeout_seconds,
-                clock=self._clock,
-                share=self.share,
-            )
-        return OpenLoop(
-            connections=self._connections.free,
-            new_connection=self._connections.new,
-            maker=maker,
-            ramp=loading.ramp(),
-            window=loading.window(),
-            timeout_seconds=timeout_seconds,
+        return traffic_of(
+            point,
+            loading,
+            maker,
+            connections=self._connections,
+            talking=self._talking,
+            salt=self._salt,
+            timeout_seconds=self._workload.request_timeout_seconds,
             most_in_flight=self._most_in_flight,
             clock=self._clock,
             share=self.share,
@@ -275,7 +264,7 @@ class Target:
         """How many connections this process's share of `point` is opened with."""
         if point.concurrency is None:
             return _FIRST_OPEN_LOOP_CONNECTIONS
-        return len(self.share.numbers(point.concurrency))
+        return len(streams_of(point, self.share))
 
     def _allow_connections(self) -> None:
         self._most_in_flight = most_connections(max(map(self._streams, self._workload.points)))

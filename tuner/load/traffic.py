@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,11 @@ class ClosedLoop:
     over the course of a request as if they had been running for long. The ramp is over when every
     stream's first request has given output or failed: from then on all places of the engine, and its
     queue, are filled as they will stay.
+
+    Where the concurrency ramps, further streams begin inside the window, each with a whole request.
+
+    Args:
+        starts: when each stream begins: None for the ramp, else seconds after the window's opening.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class ClosedLoop:
         connections: list[Connection],
         maker: RequestMaker,
         lengths: list[Lengths],
+        starts: Sequence[float | None],
         timeout_seconds: float,
         clock: Clock,
         share: Share = WHOLE,
@@ -102,29 +108,38 @@ class ClosedLoop:
         self._connections = connections
         self._maker = maker
         self._lengths = lengths
+        self._starts = starts
         self._timeout_seconds = timeout_seconds
         self._clock = clock
-        self._not_begun = len(connections)
-        if not connections:
+        self._not_begun = sum(start is None for start in starts)
+        if not self._not_begun:
             self.steady.set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin the ramp."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._stream(index)) for index in range(len(self._connections))]
+        self._tasks = [
+            _task(self._stream(index)) for index, start in enumerate(self._starts) if start is None
+        ]
 
     def open_window(self, at: float) -> None:
-        """The window opens at `at`: nothing changes for a closed loop."""
+        """The window opens at `at`: what begins inside it is on its way."""
+        late = [(index, start) for index, start in enumerate(self._starts) if start is not None]
+        self._tasks += [_task(self._begun_at(at + start, index)) for index, start in late]
 
     async def stop(self) -> None:
         """Send no more, drop what is in flight."""
         await _cancelled(self._tasks)
 
+    async def _begun_at(self, moment: float, index: int) -> None:
+        await sleep_until(moment, self._clock)
+        await self._stream(index)
+
     async def _stream(self, index: int) -> None:
         connection, lengths = self._connections[index], self._lengths[index]
         stream = self._share.index + index * self._share.of  # its number in the whole
-        begun = False
+        on_its_way = self._starts[index] is None
+        begun = not on_its_way
 
         def begin(_: Exchange) -> None:
             nonlocal begun
@@ -136,7 +151,7 @@ class ClosedLoop:
 
         pause, number = FIRST_PAUSE_SECONDS, 0
         while True:
-            tokens, left = (lengths.next(), None) if number else lengths.remainder()
+            tokens, left = lengths.remainder() if on_its_way and not number else (lengths.next(), None)
             exchange, request = self._maker.make(f"{stream}.{number}", tokens, left=left)
             self.exchanges.append(exchange)
             await connection.send(
@@ -211,7 +226,7 @@ class OpenLoop:
     def _arrive(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
         if self._arrivals is not None:
             self._arrivals.cancel()
-        self._arrivals = asyncio.get_running_loop().create_task(self._send_on_time(name, plan, start))
+        self._arrivals = _task(self._send_on_time(name, plan, start))
 
     async def _send_on_time(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
         lengths, arrivals = plan
@@ -221,8 +236,7 @@ class OpenLoop:
                 continue
             intended = start + offset
             exchange, request = self._maker.make(f"{name}.{number}", tokens, intended=intended)
-            while (wait := intended - self._clock()) > 0:
-                await asyncio.sleep(wait)
+            await sleep_until(intended, self._clock)
             self.exchanges.append(exchange)
             if len(self._tasks) >= self._most_in_flight:
                 exchange.end(
@@ -250,9 +264,19 @@ class OpenLoop:
         self._free.append(spare)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = _task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def sleep_until(moment: float, clock: Clock) -> None:
+    """Return at `moment` of the clock, at once where that has passed."""
+    while (wait := moment - clock()) > 0:
+        await asyncio.sleep(wait)
+
+
+def _task(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(work)
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tuner.load.host_usage import HostUsage
 from tuner.load.window import Account
+from tuner.spec.level import Level
 from tuner.trial.batch_means import hang_together, lag1
 from tuner.trial.rounds import FEWEST_WAVES, Trust
 from tuner.trial.student_t import t_975
@@ -40,10 +41,22 @@ CONTAMINATION_TOLERANCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a load point asked for: `concurrency` (closed loop) or `request_rate` (open)."""
+    """What a load point asked for: `concurrency` (closed loop) or `request_rate` (open).
+
+    Attributes:
+        ramp_to: what that goes to over the window; None where it stays.
+    """
 
     concurrency: int | None
     request_rate: float | None
+    ramp_to: float | None = None
+
+    @property
+    def level(self) -> Level:
+        """The same as a height over the window."""
+        start = self.request_rate if self.concurrency is None else float(self.concurrency)
+        assert start is not None
+        return Level(start, start if self.ramp_to is None else self.ramp_to)
 
 
 def judge(
@@ -61,6 +74,10 @@ def judge(
 ) -> Trust:
     """The trust record of one window.
 
+    A load that ramps is not steady, and its parts hang together, because it was asked to: neither is judged.
+    Its queue grows with it; it is over-saturated where that grows beyond what the level explains. Its client
+    is judged at the ramp's highest point, as if it had used its processor time in proportion to the level.
+
     Args:
         lag_ms: delays of the event loop, sampled evenly through the window.
         paused_streams: streams that stood idle after failures, mean over the window. Their idleness is the
@@ -71,23 +88,25 @@ def judge(
         round_trip_ms: of the network; None where it was not measured.
         notes: lines to add to the reasons.
     """
-    lag = _p99(lag_ms)
-    client_bound = lag > CLIENT_LAG_P99_LIMIT_MS or host.client_cpu_share > CLIENT_CPU_SHARE_LIMIT
+    lag, level = _p99(lag_ms), asked.level
+    cpu_share = host.client_cpu_share * level.peak / level.mean
+    client_bound = lag > CLIENT_LAG_P99_LIMIT_MS or cpu_share > CLIENT_CPU_SHARE_LIMIT
     load = _load(made, asked, window_seconds, paused_streams)
     offered = engine or {}
     hit_rate = offered.get("prefix_cache_hit_rate")
     contaminated = is_contaminated(hit_rate, implied_hit_rate)
     dirty = _dirty_reason(host)
-    correlation = lag1(made.parts)
-    steady = is_steady(made.parts)
-    over_saturated = asked.request_rate is not None and queue_grows(made.in_flight, made.scheduled)
+    correlation = None if level.ramps else lag1(made.parts)
+    steady = level.ramps or is_steady(made.parts)
+    over_saturated = asked.request_rate is not None and queue_grows(made.in_flight, made.scheduled, level)
     told = {
         f"client-bound: loop lag p99 {lag:.0f} ms (limit {CLIENT_LAG_P99_LIMIT_MS:.0f}), "
-        f"{host.client_cpu_share:.2f} of a core (limit {CLIENT_CPU_SHARE_LIMIT})": client_bound,
+        f"{cpu_share:.2f} of a core (limit {CLIENT_CPU_SHARE_LIMIT})": client_bound,
         f"invalid: {load.achieved:.4g} achieved, {load.asked:.4g} asked for (limit 5 % off)": load.invalid,
         f"contaminated: the prefix cache answered {hit_rate or 0:.0%} of the prompts, "
         f"the workload implies {implied_hit_rate:.0%}": contaminated,
         dirty: bool(dirty),
+        f"a ramp from {level}, not judged for steadiness: tokens/s by part {_brief(made.parts)}": level.ramps,
         f"not steady: tokens/s by part {_brief(made.parts)}": not steady,
         f"over-saturated: in flight by part {_brief(made.in_flight)}": over_saturated,
         f"spans {load.waves:.1f} waves of the closed loop; at least {FEWEST_WAVES} would be right": (
@@ -133,15 +152,13 @@ class _Load:
 
 def _load(made: Account, asked: Asked, window_seconds: float, paused_streams: float) -> _Load:
     """How near the load came to what was asked for."""
+    wanted = asked.level.mean
     if asked.concurrency is not None:
-        wanted = float(asked.concurrency)
         off = abs(made.mean_in_flight + paused_streams - wanted) / wanted
-        waves = made.requests / asked.concurrency
-        return _Load(made.mean_in_flight, wanted, waves, off > ACHIEVED_TOLERANCE)
-    assert asked.request_rate is not None
+        return _Load(made.mean_in_flight, wanted, made.requests / wanted, off > ACHIEVED_TOLERANCE)
     # Against the schedule, not the rate: a short Poisson window holds more or fewer by nature.
     off = abs(made.sent - made.scheduled) / made.scheduled if made.scheduled else 0.0
-    return _Load(made.sent / window_seconds, asked.request_rate, 0.0, off > ACHIEVED_TOLERANCE)
+    return _Load(made.sent / window_seconds, wanted, 0.0, off > ACHIEVED_TOLERANCE)
 
 
 def is_contaminated(hit_rate: float | None, implied: float) -> bool:
@@ -173,19 +190,29 @@ def is_steady(parts: Sequence[float]) -> bool:
     return abs(slope) <= quantile * error
 
 
-def queue_grows(in_flight: Sequence[float], arrivals: int) -> bool:
-    """Whether requests pile up: the last third of the window holds more in flight than the first.
+def queue_grows(in_flight: Sequence[float], arrivals: int, level: Level | None = None) -> bool:
+    """Whether requests pile up: the last third of the window holds more in flight than the first explains.
 
-    By more than QUEUE_GROWTH_LIMIT of what arrived between the two, and than the scatter of a steady queue
-    (of Poisson size: twice the root of its mean).
+    As many as the first third are explained; on a ramp as many times more as the level is higher (Little's
+    law: requests that take as long as before are in flight in proportion to their rate). Beyond that counts
+    what is more than QUEUE_GROWTH_LIMIT of what arrived between the two, and than the scatter of a steady
+    queue (of Poisson size: twice the root of its mean, or on a ramp of the difference's variance).
+
+    Args:
+        level: the rate over the window; None where it stays.
     """
     third = max(1, len(in_flight) // 3)
     if len(in_flight) < 2 * third or not arrivals:
         return False
     first, last = math.fsum(in_flight[:third]) / third, math.fsum(in_flight[-third:]) / third
-    between = arrivals * (len(in_flight) - third) / len(in_flight)
-    mean = math.fsum(in_flight) / len(in_flight)
-    return last - first > max(QUEUE_GROWTH_LIMIT * between, 2 * math.sqrt(mean), 1.0)
+    between = arrivals * (len(in_flight) - third) / len(in_flight)  # on a ramp too: its middle has its mean
+    if level is None or not level.ramps:
+        scatter, times = math.sqrt(math.fsum(in_flight) / len(in_flight)), 1.0
+    else:
+        rates = level.by_part(len(in_flight))
+        times = math.fsum(rates[-third:]) / math.fsum(rates[:third])
+        scatter = math.sqrt(last + times**2 * first)
+    return last - times * first > max(QUEUE_GROWTH_LIMIT * between, 2 * scatter, 1.0)
 
 
 def _dirty_reason(host: HostUsage) -> str:

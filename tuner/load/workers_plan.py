@@ -22,13 +22,11 @@ SHORTEST_SECONDS = 1.0
 
 
 def expected_cores(point: LoadPoint) -> float:
-    """What one process would need for the load of `point`, in cores."""
+    """What one process would need for the load of `point`, in cores; on a ramp at its highest."""
     tokens = max(1.0, point.lengths.mean_tokens()[1])
-    if point.request_rate is not None:
-        requests_per_second = point.request_rate
-    else:
-        assert point.concurrency is not None
-        requests_per_second = point.concurrency / (tokens * EXPECTED_TPOT_SECONDS)
+    requests_per_second = point.level.peak
+    if point.concurrency is not None:
+        requests_per_second /= tokens * EXPECTED_TPOT_SECONDS
     return requests_per_second * (CPU_SECONDS_PER_REQUEST + tokens * CPU_SECONDS_PER_TOKEN)
 
 
@@ -62,16 +60,18 @@ class SpreadPlan:
         The first measurement replaces what was expected, a later one counts where it is higher: the number
         of processes must not go back and forth from round to round. Processes that came late did not do all
         that there was to do, with their own time gone or others in it, so what they used is a lower bound.
-        A load of under SHORTEST_SECONDS is mostly its own beginning and teaches nothing.
+        A load of under SHORTEST_SECONDS is mostly its own beginning and teaches nothing. A ramp takes more at
+        its highest than on the mean, in proportion to its level.
         """
         if seconds < SHORTEST_SECONDS:
             return
-        cores = sum(cpu_shares)
-        if max(cpu_shares, default=0.0) > FULL_SHARE or lag_p99_ms > CLIENT_LAG_P99_LIMIT_MS:
+        higher = point.level.peak / point.level.mean
+        cores = higher * sum(cpu_shares)
+        if higher * max(cpu_shares, default=0.0) > FULL_SHARE or lag_p99_ms > CLIENT_LAG_P99_LIMIT_MS:
             cores = max(2.0 * cores, expected_cores(point))
         before = self._measured_cores.get(_key(point), 0.0)
         self._measured_cores[_key(point)] = max(before, cores)
 
 
 def _key(point: LoadPoint) -> str:
-    return f"{point.name} {point.concurrency} {point.request_rate}"
+    return f"{point.name} {point.concurrency} {point.request_rate} {point.ramp_to}"

@@ -138,8 +138,9 @@ def _without(points: Mapping[str, Any], common: Sequence[str]) -> tuple[str, ...
 
 def _said(points: Mapping[str, Mapping[str, Any]]) -> str:
     def load(point: Mapping[str, Any]) -> str:
-        rate = point.get("request_rate")
-        return f"{rate} a second" if rate is not None else f"{point.get('concurrency')} in flight"
+        rate, end = point.get("request_rate"), point.get("ramp_to")
+        level = f"{point.get('concurrency') if rate is None else rate}{f' to {end}' if end else ''}"
+        return f"{level} a second" if rate is not None else f"{level} in flight"
 
     return ", ".join(f"{name}: {p.get('scenario')}, {load(p)}" for name, p in points.items()) or "none"
 

@@ -145,9 +145,9 @@ def widest(experiment: Experiment) -> int:
 
 def _point(point: LoadPoint) -> str:
     if point.concurrency is not None:
-        how = f", {point.concurrency} at a time"
+        how = f", {point.level} at a time"
     elif point.request_rate is not None and point.trace is None:
-        how = f", {point.request_rate:g}/s {point.arrivals}"
+        how = f", {point.level}/s {point.arrivals}"
     else:
         how = ""
     return f"{point.name} {point.described()}{how}"
@@ -171,9 +171,9 @@ def _percentiles(experiment: Experiment) -> list[str]:
                     f"{name} needs {needed} requests a trial: {needed / seconds:.1f} per second; "
                     "a slower configuration is judged on fewer"
                 )
-            elif point.request_rate * seconds < needed:
+            elif (sent := point.level.mean * seconds) < needed:
                 lines.append(
-                    f"{name} needs {needed} requests, {point.name} sends {point.request_rate * seconds:.0f}"
+                    f"{name} needs {needed} requests, {point.name} sends {sent:.0f}"
                     ": the rounds are too short for it"
                 )
     return list(dict.fromkeys(lines))

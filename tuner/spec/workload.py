@@ -11,14 +11,18 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tuner.spec.content import Content, Part, Sampling, Trace, mean_scenario, needs_chat
 from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.level import Level
 from tuner.spec.rate_search import RateRange
 from tuner.spec.scenario import Scenario
 from tuner.spec.section import Number, Section, Switch, Text, Whole
+
+MOST_IN_FLIGHT = 100_000
 
 
 class LoadPoint(Content):
     """One named load: a closed loop (`concurrency`) or an open one (`request_rate`), or a trace's own times.
 
+    With `ramp_to` the load changes over the window, in every round the same way.
     Its requests are made of a scenario, a dataset, a trace, or a mix of the first two.
     """
 
@@ -30,9 +34,18 @@ class LoadPoint(Content):
     mix: tuple[Part, ...] | None = Field(
         default=None, min_length=1, description="Several kinds of requests, each with its weight."
     )
-    concurrency: Whole | None = Field(default=None, ge=1, le=100_000, description="Requests in flight.")
+    concurrency: Whole | None = Field(
+        default=None, ge=1, le=MOST_IN_FLIGHT, description="Requests in flight."
+    )
     request_rate: Number | None = Field(
-        default=None, gt=0, description="Requests per second, open loop; of a trace or a rate_search filled in."
+        default=None,
+        gt=0,
+        description="Requests per second, open loop; of a trace or a rate_search filled in.",
+    )
+    ramp_to: Number | None = Field(
+        default=None,
+        gt=0,
+        description="What request_rate, or concurrency, goes to over the window, evenly; they are its start.",
     )
     rate_search: RateRange | None = Field(
         default=None, description="Search the highest rate under the SLOs, open loop; in place of a rate."
@@ -68,7 +81,10 @@ class LoadPoint(Content):
                 got="both concurrency and request_rate" if both else "neither concurrency nor request_rate",
                 right="either concurrency (closed loop) or request_rate (open loop)",
             )
-        faults = [*(self._alone(given[0]) if given[0] in ("trace", "mix") else self.content_faults())]
+        faults = [
+            *self._ramp_faults(),
+            *(self._alone(given[0]) if given[0] in ("trace", "mix") else self.content_faults()),
+        ]
         if self.request_rate is not None and self.converses:
             right = "concurrency: so many conversations at a time"
             faults.append(Fault(got="request_rate with conversations", right=right, at=("request_rate",)))
@@ -93,6 +109,25 @@ class LoadPoint(Content):
         object.__setattr__(self, "request_rate", trace.request_rate)
         object.__setattr__(self, "arrivals", "trace")
 
+    def _ramp_faults(self) -> Iterator[Fault]:
+        if self.ramp_to is None:
+            return
+        got = f"{self.ramp_to:g}"
+        if self.trace is not None:
+            right = "without it: the trace says when requests come"
+            yield Fault(got=got, right=right, at=("ramp_to",))
+        elif self.rate_search is not None:
+            yield Fault(got=got, right="without it: rate_search says the rates", at=("ramp_to",))
+        elif self.ramp_to == self.level.start:
+            right = "without it, or another value than the load begins with"
+            yield Fault(got=got, right=right, at=("ramp_to",))
+        elif self.concurrency is not None and not (
+            self.ramp_to.is_integer() and self.concurrency < self.ramp_to <= MOST_IN_FLIGHT
+        ):
+            # one that fell would have to drop answers that its users wait for
+            right = f"a whole number above {self.concurrency}, at most {MOST_IN_FLIGHT:,}; or request_rate"
+            yield Fault(got=got, right=right, at=("ramp_to",))
+
     def _take_middle_of(self, searched: RateRange) -> None:
         """Fill in the rate that stands for the range; what a resolved experiment says of it is taken."""
         for key, given in (("concurrency", self.concurrency), ("request_rate", self.request_rate)):
@@ -113,6 +148,13 @@ class LoadPoint(Content):
     def parts(self) -> tuple[Content, ...]:
         """The kinds of its requests: those of the mix, else itself."""
         return self.mix or (self,)
+
+    @property
+    def level(self) -> Level:
+        """Its requests in flight (closed loop), or arrivals per second (open), over a round's window."""
+        start = self.request_rate if self.concurrency is None else float(self.concurrency)
+        assert start is not None
+        return Level(start, start if self.ramp_to is None else self.ramp_to)
 
     @property
     def converses(self) -> bool:

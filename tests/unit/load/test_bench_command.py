@@ -79,6 +79,13 @@ def test_the_table_names_the_limits_and_counts_the_good(
     assert rows["goodput"] == rows["requests/s"] != "0" and rows["goodput share"] == "1"
 
 
+def test_a_ramp_is_told_with_both_its_ends(server: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--url", server.url, "--model", "m", *QUICK, "--rate", "20", "--ramp-to", "60") == 0
+    out = capsys.readouterr().out
+    assert "load: D(48,16), 20 to 60 requests/s, poisson arrivals" in out
+    assert "of 40 asked for" in out and "a ramp from 20 to 60, not judged for steadiness" in out
+
+
 def test_two_runs_send_no_prompt_twice(server: Any) -> None:
     for _ in range(2):
         bench("--url", server.url, "--model", "m", *QUICK, "--concurrency", "2", "--json")
@@ -139,6 +146,10 @@ def test_a_token_comes_from_the_environment_and_is_sent(
         (
             ["--scenario", "D(8,8)", "--rate", "1", "--ca", "/nowhere.pem"],
             "--ca: /nowhere.pem cannot be read",
+        ),
+        (
+            ["--scenario", "D(8,8)", "--concurrency", "4", "--ramp-to", "2"],
+            "--ramp-to: got 2; would be right",
         ),
         (["--scenario", "D(8,8)", "--rate", "1", "--goodput", "ttt:3"], "--goodput: got ttt:3"),
         (

@@ -97,6 +97,16 @@ TRACE = "".join(f'{{"timestamp": {t}, "input_length": 4, "output_length": 4}}\n'
         ({"scenario": "D(1,2)", "dataset": {"path": "ROW"}, "concurrency": 1}, "workload: got both scenario"),
         ({"trace": {"path": "TRACE"}, "request_rate": 3.0}, "workload.request_rate: got 3; would be right"),
         ({"trace": {"path": "TRACE"}, "concurrency": 3}, "workload.concurrency: got 3; would be right"),
+        ({"trace": {"path": "TRACE"}, "ramp_to": 3.0}, "workload.ramp_to: got 3; would be right: without it"),
+        (
+            {"scenario": "D(1,2)", "request_rate": 2.0, "ramp_to": 2},
+            "workload.ramp_to: got 2; would be right",
+        ),
+        (
+            {"scenario": "D(1,2)", "concurrency": 4, "ramp_to": 2.0},
+            "workload.ramp_to: got 2; would be right: a whole number above 4, at most 100,000; or",
+        ),
+        ({"scenario": "D(1,2)", "concurrency": 4, "ramp_to": 5.5}, "workload.ramp_to: got 5.5; would be"),
         ({"scenario": "D(1,2)", "request_rate": 1.0, "arrivals": "trace"}, "workload.arrivals: got 'trace'"),
         ({"dataset": {"path": "ROW"}, "concurrency": 1, "shared_prefix": 9}, "workload.shared_prefix: got 9"),
         (
