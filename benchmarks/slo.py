@@ -1,25 +1,27 @@
 """The highest rate under the SLO, found on servers whose true one is known by formula.
 
-   python benchmarks/slo.py [--seeds 20] [--cases NAME ...] [--seconds 3] [--json FILE]
+   python benchmarks/slo.py [--seeds 20] [--cases NAME ...] [--seconds 3] [--jobs 2] [--json FILE]
 
 Each case is a truth server (truth/) with a capacity that is set. "M/M/K": Poisson arrivals, exponential
 service in K places; the wait for a place is longer than t for a share C exp(-(K/s - rate) t) of the requests,
 C being Erlang's. "overflow": even arrivals, equal service, a short queue that answers 503 once it is full;
 above the capacity the share of refusals is 1 - capacity / rate. Each seed is a deployment of its own,
-searched in blocks of 12 probes of equal length until the stated 95 % interval is within 5 % of the rate. Exit
-code 1 where the truth lies outside of the interval in more than 2 of 20 seeds, or an interval stays wider.
+searched in blocks of 12 probes of equal length until the stated 95 % interval is within 5 % of the rate. Two
+go on at a time: a neighbour's 0.2 ms in a TTFT moves the rate that meets 15 ms by less than 0.1 %. Exit code
+1 where the truth lies outside of the interval in more than 2 of 20 seeds, or an interval stays wider.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import math
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 
@@ -206,6 +208,23 @@ HEAD = (
 )
 
 
+def search_alone(case: Case, seed: int, window_seconds: float) -> Found:
+    """`search` in a process of its own, its client off the server's core."""
+    cores = sorted(os.sched_getaffinity(0))
+    pinning = Pinning()
+    pinning.pin(cores[1:] if len(cores) > 1 else [])
+    try:
+        return uvloop.run(search(case, seed, window_seconds))
+    finally:
+        pinning.restore()
+
+
+def told(case: Case, f: Found) -> str:
+    """One line of progress."""
+    interval = f"{f.rate:.1f} ({f.low:.1f} to {f.high:.1f}), true {case.truth:.1f}"
+    return f"{case.name} seed {f.seed}: {interval}, {f.probes} probes in {f.seconds:.0f} s"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
@@ -213,30 +232,22 @@ def main() -> int:
     parser.add_argument(
         "--cases", nargs="+", default=[c.name for c in CASES], choices=[c.name for c in CASES]
     )
+    parser.add_argument("--jobs", type=int, default=2, help="searches at a time")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    loop, every, all_met = uvloop.new_event_loop(), {}, True
-    asyncio.set_event_loop(loop)
+    every, all_met = {}, True
     print(HEAD + "\n" + "|---" * HEAD.count(" | ") + "|---|", flush=True)
-    for case in (c for c in CASES if c.name in given.cases):
-        found = []
-        for seed in range(given.seeds):
-            pinning = Pinning()
-            pinning.pin(cores[1:] if len(cores) > 1 else [])
-            try:
-                found.append(loop.run_until_complete(search(case, seed, given.seconds)))
-            finally:
-                pinning.restore()
-            f = found[-1]
-            told = (
-                f"{case.name} seed {seed}: {f.rate:.1f} ({f.low:.1f} to {f.high:.1f}), true {case.truth:.1f}"
-            )
-            print(f"{told}, {f.probes} probes in {f.seconds:.0f} s", file=sys.stderr, flush=True)
-        line, met = row(case, found)
-        print(line, flush=True)
-        all_met = all_met and met
-        every[case.name] = {"truth": case.truth, "seeds": [asdict(f) for f in found]}
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        for case in (c for c in CASES if c.name in given.cases):
+            asked = [pool.submit(search_alone, case, seed, given.seconds) for seed in range(given.seeds)]
+            found = []
+            for one in asked:
+                found.append(one.result())
+                print(told(case, found[-1]), file=sys.stderr, flush=True)
+            line, met = row(case, found)
+            print(line, flush=True)
+            all_met = all_met and met
+            every[case.name] = {"truth": case.truth, "seeds": [asdict(f) for f in found]}
     if given.json:
         given.json.write_text(json.dumps(every, indent=1) + "\n")
     return 0 if all_met else 1
