@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuner.search.history import Deployment, History, TrialRecord
+from tuner.search.worth import Worth, with_front
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
 from tuner.trial.ports import Objective, Phase, State
@@ -21,7 +22,7 @@ def concluded(
     interrupted: bool,
     validated: bool,
 ) -> Verdict:
-    """The verdict of the run.
+    """The verdict of the run; of several objectives with their front, and the gain in each.
 
     Args:
         candidates: what the validation was planned for, best first; empty where nothing of the search
@@ -29,25 +30,41 @@ def concluded(
         interrupted: the run was cut short: no gain is claimed.
         validated: a validation was asked for.
     """
-    leading = goals[0]
-    measured = [v for v in map(_validated, history.deployments(Phase.VALIDATION)) if v is not None]
+    worth = Worth.of(goals, history)
+    deployments = history.deployments(Phase.VALIDATION)
+    measured = [v for d in deployments if (v := _validated(d, worth)) is not None]
+    if interrupted:
+        found = _unvalidated(history, worth, why="the run was interrupted", search_ended=False)
+    elif not validated:
+        found = _unvalidated(history, worth, why="validation is switched off", search_ended=True)
+    else:
+        found = _validated_run(history, measured, candidates, worth, space=space, objective=objective)
+    return with_front(found, history, measured, worth) if len(goals) > 1 else found
+
+
+def _validated_run(
+    history: History,
+    measured: Sequence[Validated],
+    candidates: Sequence[TrialRecord],
+    worth: Worth,
+    *,
+    space: Space,
+    objective: Objective,
+) -> Verdict:
     baseline = history.records.get(0)
-    if interrupted or baseline is None or not validated:
-        return _unvalidated(
-            history,
-            leading,
-            why="the run was interrupted" if interrupted else "validation is switched off",
-            search_ended=not interrupted,
-        )
+    if baseline is None:
+        return _unvalidated(history, worth, why="nothing was measured", search_ended=True)
     if not candidates and _feasible(baseline):
         tried = sum(r.ended for r in history.records.values()) - 1
+        where = f" in {worth.name}" if worth.balance else ""
         headline = (
-            f"No better than the baseline: none of {tried} other configurations measured better; keep it."
+            f"No better than the baseline: none of {tried} other configurations measured better{where}; "
+            "keep it."
         )
         return Verdict(Outcome.NO_BETTER, 0, 0, headline)
     if not measured:
         why = "no deployment of the validation ended" if candidates else "nothing was worth validating"
-        return _unvalidated(history, leading, why=why, search_ended=True)
+        return _unvalidated(history, worth, why=why, search_ended=True)
 
     def merged(trial: int, blocks: Sequence[int]) -> dict[str, float]:
         rounds = [
@@ -64,16 +81,16 @@ def concluded(
             Candidate(r.number, space.distance(r.params, baseline.params), rank)
             for rank, r in enumerate(candidates)
         ],
-        maximize=leading.maximize,
-        metric=leading.metric,
+        maximize=worth.maximize,
+        metric=worth.name,
         merge=merged,
     )
 
 
-def _unvalidated(history: History, leading: Goal, *, why: str, search_ended: bool) -> Verdict:
+def _unvalidated(history: History, worth: Worth, *, why: str, search_ended: bool) -> Verdict:
     return without_validation(
-        [s for s in map(_searched, history.records.values()) if s is not None],
-        maximize=leading.maximize,
+        [s for r in history.records.values() if (s := _searched(r, worth)) is not None],
+        maximize=worth.maximize,
         why=why,
         search_ended=search_ended,
     )
@@ -86,32 +103,30 @@ def _feasible(record: TrialRecord) -> bool:
     )
 
 
-def _validated(deployment: Deployment) -> Validated | None:
+def _validated(deployment: Deployment, worth: Worth) -> Validated | None:
     if deployment.block is None or deployment.state in (None, State.INTERRUPTED):
         return None
     score, failure = deployment.score, deployment.failure
-    usable = score is not None and score.measured
     return Validated(
         trial=deployment.trial,
         block=deployment.block,
-        value=score.values[0] if usable and score is not None else None,
+        value=worth.value(score),
         violations=score.violations if score is not None else {},
         metrics=score.metrics if score is not None else {},
         failure=f"{failure.kind}: {failure.message}" if failure is not None else "",
     )
 
 
-def _searched(record: TrialRecord) -> Searched | None:
+def _searched(record: TrialRecord, worth: Worth) -> Searched | None:
     last = record.search
     if last is None or last.state not in (State.COMPLETE, State.STOPPED, State.FAILED):
         return None
     score = last.score
     if last.state is State.STOPPED and (score is None or score.feasible):
         return None  # it may be the nearest to being feasible, and never the best
-    usable = score is not None and score.measured
     return Searched(
         trial=record.number,
-        value=score.values[0] if usable and score is not None else None,
+        value=worth.value(score),
         violations=score.violations if score is not None else {},
         failed=last.state is State.FAILED,
     )

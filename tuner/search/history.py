@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tuner.errors import Failure
 from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue, Phase, Score, State
 from tuner.trial.rounds import RoundResult
+from tuner.verdict import Front, Point, front_of
 
 Key = tuple[int, Phase, int]  # trial, phase, attempt
 
@@ -131,6 +132,31 @@ class History:
         if score.feasible:
             return 0, -self.merit(score)
         return 1, sum(max(0.0, v) for v in score.violations.values())
+
+    def preference(self) -> Callable[[Score], tuple[int, float]]:
+        """The key by which configurations are put forward for validation, best first, as of now.
+
+        It is `rank`; with several objectives the feasible are sorted by the balance of the front, whose best
+        is its knee. `rank` weighs a share of one objective like the same share of another, so that one which
+        differs a hundredfold (a latency) would leave the others no say.
+        """
+        if len(self._goals) == 1:
+            return self.rank
+        balance = self.front().balance
+        if not any(balance.weights):
+            return self.rank
+        return lambda score: (0, -balance.log(score.values)) if score.feasible else self.rank(score)
+
+    def front(self, *, without: Collection[int] = ()) -> Front:
+        """The Pareto front of the feasible configurations measured to their end, the baseline among them."""
+        points = []
+        for record in list(self.records.values()):
+            last = record.search
+            if record.number in without or last is None or last.state is not State.COMPLETE:
+                continue
+            if last.score is not None and last.score.feasible:
+                points.append(Point(record.number, last.score.values, last.score.intervals))
+        return front_of(points, maximize=[g.maximize for g in self._goals])
 
     def winners(self) -> list[TrialRecord]:
         """The feasible configurations measured to their end, the baseline left out, best first."""

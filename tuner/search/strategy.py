@@ -270,12 +270,11 @@ class Strategy:
         baseline = self.history.records[0].search if self.history.records else None
         if baseline is None or baseline.score is None or not self._settings.top:
             return []
-        rank = self.history.rank
-        better = [
-            r
-            for r in self.history.winners()
-            if (last := r.search) is not None
-            and last.score is not None
-            and rank(last.score) < rank(baseline.score)
-        ]
-        return better[: self._settings.top]
+        key = self.history.preference()
+        found = sorted(
+            (key(last.score), record.number)
+            for record in self.history.winners()
+            if (last := record.search) is not None and last.score is not None
+        )
+        better = [number for worth, number in found if worth < key(baseline.score)]
+        return [self.history.records[number] for number in better[: self._settings.top]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tuner.verdict import sentences as say
@@ -34,7 +35,7 @@ def decide(
     Args:
         measured: at most one for each trial and block.
         candidates: the best of the search, the baseline not among them.
-        maximize: whether a larger value is better. With several objectives, pass the first.
+        maximize: whether a larger value is better. Of several objectives the value is their balance.
         metric: the objective's name, for the sentences.
         merge: the violations of a trial's rounds merged over some of its blocks; without it the mean of
             the blocks' violations, which for percentiles is only a stand-in.
@@ -51,7 +52,8 @@ def decide(
     zero = arms.logs(baseline, blocks) if arms.blocks(baseline) else {}
     gains = {c: [logs[c][b] - zero[b] for b in blocks] for c in standing} if zero else {}
     choice = choose(logs, blocks, nearest_first=standing, feasible=arms.feasible)
-    made = partial(Verdict, baseline=baseline, blocks=tuple(blocks) if gains else ())
+    out = tuple(t for t in ordered if t not in standing)
+    made = partial(Verdict, baseline=baseline, blocks=tuple(blocks) if gains else (), out=out)
     if arms.known_infeasible(baseline):
         winner = choice.winner
         why = say.baseline_out(arms.violations(baseline), len(arms.failures(baseline)))
@@ -132,9 +134,10 @@ def _sift(candidates: Sequence[int], arms: Arms) -> tuple[list[int], list[str]]:
 def _none_standing(arms: Arms, candidates: Sequence[int], baseline: int, notes: list[str]) -> Verdict:
     if arms.feasible(baseline):
         why = "no candidate held up in the validation" if candidates else "no other trial was feasible"
-        return Verdict(Outcome.NO_BETTER, baseline, baseline, say.baseline_alone(why), tuple(notes))
+        headline = say.baseline_alone(why)
+        return Verdict(Outcome.NO_BETTER, baseline, baseline, headline, tuple(notes), out=tuple(candidates))
     measured = {t: arms.violations(t) for t in (baseline, *candidates) if arms.blocks(t)}
-    return _nothing_feasible(measured, baseline, notes)
+    return replace(_nothing_feasible(measured, baseline, notes), out=tuple(candidates))
 
 
 def _nothing_feasible(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tuner.verdict.gain import Gain
+from tuner.verdict.objectives import ObjectiveGain
 
 
 class Outcome(StrEnum):
@@ -47,6 +48,8 @@ class Verdict:
         tied: the candidates that are not told apart, the winner among them; empty when there are none.
         nearest: for NOTHING_FEASIBLE, where anything was measured.
         blocks: the numbers of the blocks that the gain rests on.
+        objectives: where there are several, each with its gain; `gain` is then that of their balance.
+        out: candidates that the validation found failing, beyond a limit, or could not measure.
         headline: one sentence for a person.
         details: further sentences, the weightiest first.
     """
@@ -61,6 +64,8 @@ class Verdict:
     tied: tuple[int, ...] = ()
     nearest: Nearest | None = None
     blocks: tuple[int, ...] = ()
+    objectives: tuple[ObjectiveGain, ...] = ()
+    out: tuple[int, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -86,11 +91,13 @@ class Verdict:
             "tied": list(self.tied),
             "nearest": {"trial": nearest.trial, "violations": nearest.violations} if nearest else None,
             "blocks": list(self.blocks),
+            "objectives": [one.to_json() for one in self.objectives],
+            "out": list(self.out),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Verdict:
-        """What `to_json` wrote."""
+        """What `to_json` wrote, in this version or an earlier one."""
         nearest = stored["nearest"]
         return cls(
             outcome=Outcome(stored["outcome"]),
@@ -103,4 +110,6 @@ class Verdict:
             tied=tuple(stored["tied"]),
             nearest=Nearest(nearest["trial"], dict(nearest["violations"])) if nearest else None,
             blocks=tuple(stored["blocks"]),
+            objectives=tuple(map(ObjectiveGain.from_json, stored.get("objectives", ()))),
+            out=tuple(stored.get("out", ())),
         )
