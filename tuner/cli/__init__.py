@@ -14,7 +14,18 @@ from collections.abc import Sequence
 
 from tuner.errors import TunerError
 
-_MODULES = ("bench", "check", "render", "status", "trials", "report", "compare", "clean", "schema")
+_MODULES = (
+    "bench",
+    "check",
+    "render",
+    "replay",
+    "status",
+    "trials",
+    "report",
+    "compare",
+    "clean",
+    "schema",
+)
 _WITH_ITS_OWN_PARSER = {
     "search": ("tuner.search.command", "run an experiment (python -m tuner.search)"),
     "webhook": ("tuner.webhook.command", "the admission webhook and its certificates"),

@@ -15,10 +15,11 @@ from tuner.search.memory import recalled, unfinished
 from tuner.search.plan import measuring_seconds, most_trials
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
-from tuner.search.stopping import rules_for
+from tuner.search.stopping import StoppingRule, rules_for
 from tuner.search.strategy import Settings, Strategy
 from tuner.search.study import StudyMirror, quiet
 from tuner.spec import Experiment
+from tuner.spec.space import Space
 from tuner.trial.objective import Goal, MergedObjective
 from tuner.trial.ports import ParamValue
 
@@ -82,13 +83,7 @@ class Assembly:
             objective=objective,
             history=history,
             proposer=proposer,
-            rules=rules_for(
-                "hopeless"
-                if len(goals) > 1 and experiment.search.early_stop != "none"
-                else experiment.search.early_stop,
-                measuring_seconds=measuring_seconds(experiment),
-                deploying_seconds=backend.assumed_deploy_seconds,
-            ),
+            rules=rules_of(experiment, deploying_seconds=backend.assumed_deploy_seconds),
         )
         strategy.resume(again)
         watchers: list[Watcher] = []
@@ -138,14 +133,24 @@ class Assembly:
         return {part: round(seconds, 2) for part, seconds in total.items()}
 
 
-def proposer_of(experiment: Experiment, history: History) -> OptunaProposer:
-    """The experiment's proposer, knowing nothing yet.
+def rules_of(experiment: Experiment, *, deploying_seconds: float) -> list[StoppingRule]:
+    """The experiment's stopping rules; of several objectives only hopeless trials are stopped."""
+    asked = experiment.search.early_stop
+    return rules_for(
+        "hopeless" if len(experiment.objective) > 1 and asked != "none" else asked,
+        measuring_seconds=measuring_seconds(experiment),
+        deploying_seconds=deploying_seconds,
+    )
+
+
+def proposer_of(experiment: Experiment, history: History, space: Space | None = None) -> OptunaProposer:
+    """The experiment's proposer, knowing nothing yet; over a narrower `space` where one is given.
 
     Raises:
         UserError: its sampler needs a package that is not there.
     """
     return OptunaProposer(
-        experiment.space,
+        space or experiment.space,
         sampler=experiment.search.sampler,
         goals=Assembly.goals_of(experiment),
         slos=tuple(experiment.slo),

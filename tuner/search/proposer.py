@@ -62,6 +62,7 @@ class OptunaProposer:
         self._rng = random.Random(seed)
         self._codes = {name: Code(p.distribution()) for name, p in space.parameters.items()}
         self._seen: set[Hashable] = set()
+        self._recalled = -1  # the highest number of the history that is among them
         self._asked: dict[int, optuna.Trial] = {}
         self._brain = optuna.create_study(
             sampler=self._kind.make(seed, startup), directions=directions(self._goals)
@@ -71,7 +72,9 @@ class OptunaProposer:
     def propose(self, number: int) -> dict[str, ParamValue] | None:
         """See `strategy.Proposer`."""
         for record in self._history.records.values():  # the baseline may still run, unknown to `learn`
-            self.recall(record)
+            if record.number > self._recalled:
+                self.recall(record)
+        self._recalled = max(self._history.records, default=-1)
         if self._grid is not None:
             return next((p for p in self._grid if self._is_new(p)), None)
         if self._kind.spread_first and number < self._startup:

@@ -1,0 +1,224 @@
+"""The simulated clock: trials side by side by an event queue, accelerators shared, suggestions charged.
+
+A deployment costs its `deploy_seconds`, the warm-up and the rounds that it ran; one that fails costs its
+`deploy_seconds`. It waits, and holds the others back, until the accelerators that it takes are free. A
+suggestion (and what is learned of an ended trial) occupies the strategy for its own wall time: the trial
+starts that much later, the next suggestion waits, and running trials go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tuner.errors import Failure
+from tuner.search.desk import Desk
+from tuner.search.history import Key
+from tuner.search.replay.measured import Measurement
+from tuner.search.replay.outcome import Found, Tracker
+from tuner.search.replay.surface import Row, Surface
+from tuner.search.strategy import Assignment
+from tuner.spec.workload import Workload
+from tuner.trial.life import Step
+from tuner.trial.ports import Phase, Slot, State, TrialConfig
+
+Timed = tuple[float, Step]  # seconds since the one before, and what happened then
+
+
+class SimulatedClock:
+    """Seconds since the run began."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.seconds
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A deployment that was handed out."""
+
+    key: Key
+    slot: int
+    accelerators: int
+    rounds: int
+    row: Row
+    steps: Iterator[Timed] | None = None
+    following: Step | None = None  # what happens to it next; None: it starts
+
+
+@dataclass(slots=True)
+class Use:
+    """What is in use now, and its sum over time."""
+
+    now: int = 0
+    total: float = 0.0
+    handing_out: float = 0.0  # the sum when something was last handed out
+
+    def advance(self, seconds: float) -> None:
+        """So much time has passed."""
+        self.total += self.now * seconds
+
+
+class Simulation:
+    """Runs a desk to its end.
+
+    Args:
+        accelerators: that trials share.
+        timed: wall-clock seconds for the suggestions' cost.
+        free_suggestions: leave that cost out of the simulated clock: the same seed gives the same run.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        surface: Surface,
+        workload: Workload,
+        clock: SimulatedClock,
+        *,
+        seed: int,
+        parallel: int,
+        accelerators: int,
+        timed: Callable[[], float],
+        free_suggestions: bool,
+        tracker: Tracker,
+    ) -> None:
+        self.suggesting: list[float] = []  # wall time of each suggestion, with what was learned before it
+        self.last_begun = 0.0
+        self.places = Use()
+        self.accelerators = Use()
+        self._desk = desk
+        self._surface = surface
+        self._workload = workload
+        self._clock = clock
+        self._seed = seed
+        self._total = accelerators
+        self._timed = timed
+        self._free = free_suggestions
+        self._tracker = tracker
+        self._slots = list(range(parallel))
+        self._parallel = parallel
+        self._order = itertools.count()
+        self._queue: list[tuple[float, int, _Trial | None]] = []
+        self._held = 0  # accelerators that are given to trials
+        self._waiting: _Trial | None = None
+        self._learning = 0.0
+        self._strategy_free = 0.0
+        self._begun = 0
+
+    @property
+    def spent(self) -> Found:
+        """What has been spent by now."""
+        return Found(self._clock.seconds, self._begun, self.accelerators.total)
+
+    def run(self, *, until_found: bool = False) -> None:
+        """To the end of the search, or until a good configuration was measured and recommended."""
+        while True:
+            self._hand_out()
+            if not self._queue or (until_found and self._tracker.found):
+                return
+            at, _, trial = heapq.heappop(self._queue)
+            for use in (self.places, self.accelerators):
+                use.advance(at - self._clock.seconds)
+            self._clock.seconds = at
+            if trial is not None:
+                self._happened(trial)
+
+    def _hand_out(self) -> None:
+        """Begin trials while there are places, accelerators and a strategy that is not busy."""
+        while self._slots and self._waiting is None and not self._desk.finished:
+            if self._strategy_free > self._clock.seconds:
+                self._push(self._strategy_free, None)
+                return
+            began = self._timed()
+            handed = self._desk.begin(Slot(self._slots[0], self._parallel))
+            took = self._timed() - began
+            if handed is None:
+                self._learning += took
+                return
+            self.suggesting.append(took + self._learning)
+            self._learning = 0.0
+            if not self._free:
+                self._strategy_free = self._clock.seconds + took
+            self._take(*handed)
+
+    def _take(self, assignment: Assignment, config: TrialConfig) -> None:
+        row = self._surface.row(config.params)
+        trial = _Trial(config_key(config), self._slots.pop(0), config.accelerators, assignment.rounds, row)
+        self._begun += assignment.phase is Phase.SEARCH
+        self._waiting = trial
+        self._place_waiting()
+
+    def _place_waiting(self) -> None:
+        """What waits gets its accelerators where they are free, and starts once its suggestion is made."""
+        trial = self._waiting
+        if trial is not None and self._total - self._held >= trial.accelerators:
+            self._waiting = None
+            self._held += trial.accelerators
+            self._push(max(self._clock.seconds, self._strategy_free), trial)
+
+    def _start(self, trial: _Trial) -> None:
+        self.last_begun = self._clock.seconds
+        for use, taken in ((self.places, 1), (self.accelerators, trial.accelerators)):
+            use.handing_out = use.total
+            use.now += taken
+        trial.steps = self._steps(trial, self._clock.seconds)
+        self._next(trial)
+
+    def _next(self, trial: _Trial) -> None:
+        assert trial.steps is not None
+        seconds, trial.following = next(trial.steps)
+        self._push(self._clock.seconds + seconds, trial)
+
+    def _push(self, at: float, trial: _Trial | None) -> None:
+        heapq.heappush(self._queue, (at, next(self._order), trial))
+
+    def _happened(self, trial: _Trial) -> None:
+        step = trial.following
+        if step is None:
+            self._start(trial)
+            return
+        if step.ended is None and not self._desk.step(trial.key, step):
+            self._next(trial)
+            return
+        began = self._timed()
+        self._desk.end(trial.key, step)
+        took = self._timed() - began
+        self._learning += took
+        if not self._free:
+            self._strategy_free = max(self._strategy_free, self._clock.seconds) + took
+        self.places.now -= 1
+        self.accelerators.now -= trial.accelerators
+        self._held -= trial.accelerators
+        self._slots.append(trial.slot)
+        self._place_waiting()
+        if trial.key[1] is Phase.SEARCH:
+            self._tracker.ended(self._desk.strategy.deployment(trial.key), self.spent)
+
+    def _steps(self, trial: _Trial, begun: float) -> Iterator[Timed]:
+        row, load = trial.row, self._workload
+        if row.failure is not None:
+            failure = Failure(row.failure, "as it was recorded")
+            times = {"deploying": row.deploy_seconds}
+            yield row.deploy_seconds, Step(None, State.FAILED, failure, times=times, begun=begun)
+            return
+        each = load.round_seconds * len(load.points)
+        serves = row.deploy_seconds + load.warmup_seconds
+        measurement = Measurement(row, seed=self._seed, key=trial.key, rounds=load.rounds, round_seconds=each)
+        for one in measurement.rounds(trial.rounds, begun + serves):
+            times = {
+                "deploying": row.deploy_seconds,
+                "warmup": load.warmup_seconds,
+                "rounds": each * one.number,
+            }
+            ended = State.COMPLETE if one.number == trial.rounds else None
+            yield each + (serves if one.number == 1 else 0.0), Step(one, ended, times=times, begun=begun)
+
+
+def config_key(config: TrialConfig) -> Key:
+    """What names a deployment."""
+    return config.trial, config.phase, config.attempt
