@@ -11,6 +11,7 @@ import yaml
 from tuner.results.files import told, write_whole
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview
+from tuner.results.pareto import front_json
 from tuner.results.plain_json import dumps
 from tuner.results.run_directory import RunDirectory
 from tuner.trial.serving import Serving
@@ -28,7 +29,8 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
     Returns:
         What best.json holds (schema 1): schema, run, experiment, experiment_hash, verdict, objectives,
         slos, winner and baseline (trial, params, arguments, metrics, ...; null where there is none), gain,
-        validation (one entry a deployment), importance, serving, paths.
+        validation (one entry a deployment), pareto (of several objectives; else null), importance, serving,
+        paths.
 
     Raises:
         UserError, WorldError: a file could not be written.
@@ -48,6 +50,7 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
         "baseline": _arm(seen, BASELINE),
         "gain": verdict.gain.to_json() if verdict.gain else None,
         "validation": [_deployment(line) for line in seen.validation],
+        "pareto": front_json(seen, verdict),
         "importance": state.importance,
         "serving": _serving(export) if export else None,
         "paths": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunState, RunStatus
 from tuner.trial.objective import Goal, MergedObjective
 from tuner.trial.ports import Phase, State
-from tuner.verdict import Verdict
+from tuner.verdict import Front, Point, Verdict, front_of
 
 Key = tuple[int, Phase, int]
 BASELINE = 0
@@ -53,6 +53,24 @@ class Overview:
     def goal(self) -> Goal:
         """The leading objective."""
         return self.state.goals[0] if self.state.goals else Goal("objective", True)
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one objective."""
+        return len(self.state.goals) > 1
+
+    @cached_property
+    def front(self) -> Front | None:
+        """The Pareto front so far, without what the validation threw out; None for one objective."""
+        return self.front_without(self.verdict.out if self.verdict else ())
+
+    def front_without(self, out: Collection[int]) -> Front | None:
+        """The Pareto front of the search's feasible trials but these; None for one objective."""
+        if not self.several:
+            return None
+        able = [line for line in self.search if wins(line) and line.trial not in out]
+        points = [Point(line.trial, line.values, line.intervals) for line in able]
+        return front_of(points, maximize=[goal.maximize for goal in self.state.goals])
 
     @property
     def progress(self) -> str:
@@ -120,7 +138,9 @@ class Overview:
 
     @property
     def leader(self) -> TrialLine | None:
-        """The best feasible trial that was measured to its end."""
+        """The best feasible trial that was measured to its end; of several objectives the front's knee."""
+        if self.front is not None and self.front.knee is not None:
+            return self.line_of(self.front.knee)
         able = [line for line in self.search if wins(line)]
         sign = 1 if self.goal.maximize else -1
         return max(able, key=lambda line: sign * line.values[0], default=None)

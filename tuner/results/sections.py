@@ -43,7 +43,8 @@ def _no_verdict(seen: Overview) -> Markup:
     said = f"This run is {seen.progress}: {len(seen.search)} trials have ended, and there is no verdict yet."
     inside: list[object] = [tag("span", seen.progress, class_="badge"), tag("div", said, class_="headline")]
     if leader := seen.leader:
-        value = f"{seen.goal.metric} {figure(leader.values[0])}"
+        pairs = zip(seen.state.goals or (seen.goal,), leader.values, strict=False)
+        value = ", ".join(f"{goal.metric} {figure(value)}" for goal, value in pairs)
         inside.append(tag("div", f"Best so far, not validated: trial {leader.trial}, {value}."))
     return tag("section", *inside, class_="verdict none")
 
@@ -135,7 +136,8 @@ def validation(seen: Overview, page: Charts) -> Markup:
         return Markup("")
     found = seen.verdict
     picture = charts.gain_picture(found.gain, found.blocks) if found else None
-    caption = f"Gain of trial {found.gain_of} over the baseline" if found and found.gain else ""
+    where = " in the balance of the objectives" if found and found.objectives else ""
+    caption = f"Gain of trial {found.gain_of} over the baseline{where}" if found and found.gain else ""
     panes = [
         tag("div", tag("h3", "Each block"), page.place("blocks", charts.validation_values(seen), height=280))
     ]
@@ -152,8 +154,12 @@ def validation(seen: Overview, page: Charts) -> Markup:
             class_="note",
         ),
         tag("div", *panes, class_="pair"),
-        html_table(("block", "trial", "outcome", seen.goal.metric, *seen.state.slos, "why"), _blocks(seen)),
+        html_table(("block", "trial", "outcome", *_columns(seen), "why"), _blocks(seen)),
     )
+
+
+def _columns(seen: Overview) -> list[str]:
+    return list(dict.fromkeys([*(g.metric for g in seen.state.goals or (seen.goal,)), *seen.state.slos]))
 
 
 def _blocks(seen: Overview) -> Iterable[tuple[object, ...]]:
@@ -162,8 +168,7 @@ def _blocks(seen: Overview) -> Iterable[tuple[object, ...]]:
             "-" if line.block is None else line.block + 1,
             "baseline" if line.trial == BASELINE else f"trial {line.trial}",
             outcome(line),
-            figure(line.value),
-            *(figure(line.metrics.get(slo)) for slo in seen.state.slos),
+            *(figure(line.metrics.get(metric)) for metric in _columns(seen)),
             why(line),
         )
 

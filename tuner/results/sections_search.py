@@ -38,7 +38,7 @@ def history(seen: Overview, page: Charts) -> Markup:
 
 def _all_trials(seen: Overview) -> Markup:
     names = list(dict.fromkeys([*seen.state.parameters, *(n for line in seen.search for n in line.params)]))
-    shown = list(dict.fromkeys([seen.goal.metric, *seen.state.slos]))
+    shown = list(dict.fromkeys([*(g.metric for g in seen.state.goals or (seen.goal,)), *seen.state.slos]))
     rows = [
         (
             "0, baseline" if line.trial == BASELINE else line.trial,

@@ -14,9 +14,12 @@ from rich.text import Text
 from tuner.results.figures import duration, figure, limit_text
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
+from tuner.results.pareto import place_of, placed
 from tuner.results.run_directory import RunDirectory
-from tuner.verdict import Outcome, Verdict
+from tuner.trial.ports import Phase
+from tuner.verdict import Front, Outcome, Verdict
 from tuner.verdict.sentences import gain_text
+from tuner.verdict.sentences import trials as trial_list
 
 _STYLES = {
     "feasible": "green",
@@ -25,6 +28,7 @@ _STYLES = {
     "failed": "red",
     "interrupted": "dim",
 }
+_MOST_ROWS = 10  # of the front under a run
 _GOOD = (Outcome.BETTER, Outcome.BETTER_TIED, Outcome.ONLY_WINNER_FEASIBLE)
 
 
@@ -66,6 +70,8 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
             "validation", f"{len(seen.validation)} deployments, block {blocks} of {state.planned_blocks}"
         )
     table.add_row("best so far", Text(_best_so_far(seen)))
+    if seen.front is not None and seen.front.points:
+        table.add_row("Pareto front", Text(_front_so_far(seen.front)))
     table.add_row("accelerators", f"{seen.accelerator_hours:.2f} hours")
     if seen.verdict is not None:
         table.add_row("verdict", Text(seen.verdict.headline))
@@ -77,13 +83,15 @@ def trials_table(run: RunDirectory) -> Table:
     """What `tuner trials RUN` prints: one row per ended deployment, in order."""
     seen = Overview.of(run)
     names = seen.state.parameters or _parameters(seen.trials)
-    shown = [seen.goal.metric, *(slo for slo in seen.state.slos if slo != seen.goal.metric)]
+    shown = list(dict.fromkeys([*(g.metric for g in seen.state.goals or (seen.goal,)), *seen.state.slos]))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     table.add_column("trial", no_wrap=True)
     table.add_column("phase", no_wrap=True)
     table.add_column("parameters", overflow="fold", ratio=3)  # one column: a narrow terminal wraps it
     for metric in shown:
         table.add_column(Text(metric), justify="right", overflow="fold")
+    if seen.front is not None:
+        table.add_column("front", overflow="fold")
     table.add_column("state", no_wrap=True)
     table.add_column("why", overflow="fold", ratio=2)
     table.add_column("bound by", overflow="fold", ratio=2)
@@ -97,6 +105,7 @@ def trials_table(run: RunDirectory) -> Table:
                 " ".join(f"{name}={figure(line.params.get(name))}" for name in names if name in line.params)
             ),
             *(figure(line.metrics.get(metric)) for metric in shown),
+            *([place_of(seen.front, line) if line.phase is Phase.SEARCH else ""] if seen.several else []),
             Text(word, style=_STYLES.get(word, "")),
             Text(why(line)),
             Text(seen.bound_by(line)),
@@ -105,8 +114,16 @@ def trials_table(run: RunDirectory) -> Table:
 
 
 def trials_csv(run: RunDirectory) -> str:
-    """What `tuner trials RUN --csv` prints: the columns of `tuner.results.frame`."""
-    return str(run.frame().to_csv(index=False))
+    """What `tuner trials RUN --csv` prints: the columns of `tuner.results.frame`.
+
+    With several objectives there is one more, `front`: knee, front, within noise, or nothing.
+    """
+    frame, seen = run.frame(), Overview.of(run)
+    if seen.several and not frame.empty:
+        frame["front"] = [
+            place_of(seen.front, one) if one.phase is Phase.SEARCH else "" for one in seen.trials
+        ]
+    return str(frame.to_csv(index=False))
 
 
 def closing(run: RunDirectory) -> RenderableType:
@@ -122,6 +139,8 @@ def closing(run: RunDirectory) -> RenderableType:
         parts.append(Text(f"Gain of trial {verdict.gain_of}: {gain_text(verdict.gain)}"))
     if comparison := _comparison(seen, verdict):
         parts.append(comparison)
+    if seen.front is not None and seen.front.points:
+        parts.append(_front_table(seen, seen.front, verdict))
     parts.append(_paths(seen))
     return Panel(Group(*parts), title=Text(run.name), border_style=style)
 
@@ -146,6 +165,28 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
         table.add_row(Text(metric + limit), *values)
     table.add_row("bound by", Text(seen.bound_by(baseline)), Text(seen.bound_by(winner)))
     return table
+
+
+def _front_table(seen: Overview, front: Front, verdict: Verdict) -> Table:
+    """The front with each objective's interval; of a long one its beginning."""
+    rows = placed(seen, front, verdict=verdict)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text("Pareto front"), title_justify="left")
+    table.add_column("trial", no_wrap=True)
+    for goal in seen.state.goals:
+        table.add_column(Text(goal.metric), justify="right", overflow="fold")
+    table.add_column("")
+    for row in rows[:_MOST_ROWS]:
+        table.add_row(row.name, *map(Text, row.values), Text(row.place))
+    if len(rows) > _MOST_ROWS:
+        table.add_row(f"and {len(rows) - _MOST_ROWS} more", *("" for _ in seen.state.goals), "in the report")
+    return table
+
+
+def _front_so_far(front: Front) -> str:
+    said = trial_list(front.trials)
+    return (
+        said if front.knee is None else f"{said}; {'knee' if front.bulges else 'best balanced'}: {front.knee}"
+    )
 
 
 def _paths(seen: Overview) -> Table:
@@ -175,10 +216,11 @@ def _best_so_far(seen: Overview) -> str:
     leader = seen.leader
     if leader is None:
         return "no feasible trial yet"
-    said = f"trial {leader.trial}: {seen.goal.metric} {figure(leader.values[0])}"
+    values = zip(seen.state.goals or (seen.goal,), leader.values, strict=False)
+    said = f"trial {leader.trial}: {', '.join(f'{goal.metric} {figure(value)}' for goal, value in values)}"
     baseline = seen.line_of(BASELINE)
     if baseline is not None and baseline.values and leader.trial != BASELINE:
-        said += f" (baseline {figure(baseline.values[0])}; not validated)"
+        said += f" (baseline {', '.join(map(figure, baseline.values))}; not validated)"
     return said
 
 
