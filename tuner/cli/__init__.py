@@ -19,6 +19,7 @@ _MODULES = (
     "check",
     "render",
     "replay",
+    "record",
     "status",
     "trials",
     "report",

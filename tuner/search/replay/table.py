@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from tuner.search.replay.outcome import Found, Outcome
@@ -15,9 +16,9 @@ _MOMENTS = ("measured", "recommended", "kept")
 
 def outcomes_table(outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> Table:
     """One row a seed, seconds and trials in a cell, then the median and the 90th percentile."""
-    table = Table(pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("seed", *_MOMENTS, "all", "busy", "at the end"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for outcome in outcomes:
         found = [_found(getattr(outcome, moment)) for moment in _MOMENTS]
         ratio = f"{outcome.ratio:.1%}" if outcome.ratio else "infeasible"
