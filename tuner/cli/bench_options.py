@@ -80,7 +80,8 @@ def in_words(point: LoadPoint) -> str:
     """A load point for people."""
     if point.concurrency is not None:
         return f"{point.described()}, {point.level} in flight"
-    return f"{point.described()}, {point.level} requests/s, {point.arrivals} arrivals"
+    what = "conversations" if point.converses else "requests"
+    return f"{point.described()}, {point.level} {what}/s, {point.arrivals} arrivals"
 
 
 def limits_of(options: argparse.Namespace) -> Limits | None:

@@ -37,9 +37,9 @@ class DatasetWriter:
         order = self._order(seed, stream=stream, streams=streams, backwards=backwards)
         return lambda rng: self._alone(next(order))
 
-    def talks(self, seed: str, *, stream: int, streams: int) -> Talk:
+    def talks(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Talk:
         """See Writer."""
-        order = self._order(seed, stream=stream, streams=streams)
+        order = self._order(seed, stream=stream, streams=streams, backwards=backwards)
         if self._talked is None:
             return lambda rng: [self._alone(next(order))]
         span = self._talked.span

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 
 from tuner.load.datasets import DatasetWriter
@@ -12,11 +13,28 @@ from tuner.load.prompts import PromptText
 from tuner.load.schedule import Ask, Draw, Lengths, arrival_seconds, stream_starts
 from tuner.load.traces import TracePieces, TraceWriter
 from tuner.load.writers import GeneratedWriter, Talk, Writer
-from tuner.spec.content import Conversations
+from tuner.spec.content import Content, Conversations
 from tuner.spec.workload import LoadPoint, Workload
-from tuner.trial.ports import LoadError
 
 Plan = tuple[Lengths, Iterator[float]]  # what arrives, and when
+_PAST_THINKS = 4.0  # of users whose thinking varies: the past that is looked back on, in mean thinking times
+
+
+@dataclass(frozen=True, slots=True)
+class Beginnings:
+    """What conversations an open loop begins, and when.
+
+    Attributes:
+        talk: draws the next one.
+        seconds: when each begins, endless, after a moment that lies `past_seconds` before the start.
+        past_seconds: as long as its users may go on thinking in all.
+        seed: of what is drawn.
+    """
+
+    talk: Talk
+    seconds: Iterator[float]
+    past_seconds: float
+    seed: str
 
 
 class Loading:
@@ -92,12 +110,23 @@ class Loading:
         talks = [w.talks(self._seed, stream=number, streams=self._streams) for w in self.writers]
         return lambda rng: talks[self._pick(rng)](rng)
 
-    def ramp(self) -> Plan:
-        """What arrives in an open loop's ramp.
+    @property
+    def mean_turns(self) -> float:
+        """Of its conversations; 1 for lone requests."""
+        return self._point.mean_turns
 
-        Raises:
-            LoadError: the point has conversations, which are for a closed loop.
-        """
+    def beginnings(self, name: str) -> Beginnings:
+        """The conversations that an open loop begins in its "ramp", or from its "window" on."""
+        seed, ramp = f"{self._seed} {name}", name == "ramp"
+        talks = [w.talks(self._seed, stream=0, streams=1, backwards=ramp) for w in self.writers]
+        times = arrival_seconds(
+            self._point, random.Random(seed), window_seconds=None if ramp else self._window_seconds
+        )
+        past = max(map(_longest_thinking, self._point.parts)) if ramp else 0.0
+        return Beginnings(lambda rng: talks[self._pick(rng)](rng), times, past, f"{seed} talks")
+
+    def ramp(self) -> Plan:
+        """What arrives in an open loop's ramp: lone requests."""
         return self._plan("ramp")
 
     def window(self) -> Plan:
@@ -105,8 +134,6 @@ class Loading:
         return self._plan("window")
 
     def _plan(self, name: str) -> Plan:
-        if self.converses:
-            raise LoadError(f"{self._point.name}: conversations are for a closed loop (concurrency)")
         seed = f"{self._seed} {name}"
         if self._pieces is not None:
             writer, pieces = self.writers[0], self._pieces
@@ -139,3 +166,11 @@ class Loading:
         at = rng.random()
         edges = list(accumulate(self._point.weights))
         return next((index for index, edge in enumerate(edges) if at < edge), len(edges) - 1)
+
+
+def _longest_thinking(part: Content) -> float:
+    """How many seconds the user of a conversation may think in all; a few times the mean where it varies."""
+    if part.conversations is None:
+        return 0.0
+    times = 1.0 if part.conversations.think == "constant" else _PAST_THINKS
+    return (part.mean_and_most_turns[1] - 1) * part.conversations.think_seconds * times

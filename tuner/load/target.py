@@ -5,24 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tuner.load.connection import Clock
+from tuner.load.connection import Clock, Connection
 from tuner.load.connections import Connections, most_connections
-from tuner.load.conversations import TalkingConnections
 from tuner.load.engine_metrics import EngineScraper
 from tuner.load.expected_hits import expected_hit_rate
 from tuner.load.goodput import Limits
 from tuner.load.host_usage import HostMeter, serving_pid
 from tuner.load.idle import IdleWatch
-from tuner.load.loading import Loading
 from tuner.load.merge import told_of_processes
 from tuner.load.origin import Origin
 from tuner.load.payload import Api, Payload
 from tuner.load.point_result import point_result
 from tuner.load.preparation import Prepared, Preparing, read_files
 from tuner.load.prompts import PromptText
-from tuner.load.request_maker import RequestMaker
 from tuner.load.round import Crew, InStep, OnInterim, OnProgress, Passed, lag_of, lag_p99_ms, pass_over
 from tuner.load.round_trip import is_elsewhere, round_trip_ms
+from tuner.load.talking import TalkingConnection
 from tuner.load.traffic import WHOLE, Share, Traffic
 from tuner.load.traffic_of import streams_of, traffic_of
 from tuner.spec.workload import LoadPoint, Workload
@@ -67,8 +65,8 @@ class Target:
         self._clock = clock
         self._origin = Origin.of(endpoint)
         self._text = PromptText()
-        self._connections = Connections(self._origin, clock=clock)
-        self._talking = TalkingConnections(self._origin, clock=clock)
+        self._connections = Connections(lambda: Connection(self._origin, clock=clock))
+        self._talking = Connections(lambda: TalkingConnection(self._origin, clock=clock))
         self._most_in_flight = 0
         self._idle_number = 0
         self._idle = IdleWatch(
@@ -188,7 +186,7 @@ class Target:
         in_step: InStep | None = None,
     ) -> Passed:
         """This process's share of one ramp, window and drain under `point`."""
-        await self._connections.open(0 if point.converses else self._streams(point))
+        await (self._talking if point.converses else self._connections).open(self._streams(point))
         return await pass_over(
             self._traffic(point, number, window_seconds=window_seconds),
             window_seconds=window_seconds,
@@ -202,7 +200,7 @@ class Target:
         """Drop the connections."""
         self._idle.close()
         self._scraper.close()
-        self._talking.close()
+        await self._talking.close()
         await self._connections.close()
 
     def _result(self, point: LoadPoint, passed: Passed, *, number: int | str, at_rest: bool) -> PointResult:
@@ -221,30 +219,17 @@ class Target:
         )
 
     def _traffic(self, point: LoadPoint, number: int | str, *, window_seconds: float) -> Traffic:
-        loading = Loading(
+        return traffic_of(
             point,
             number,
+            window_seconds=window_seconds,
             workload=self._workload,
             found=self.found,
             text=self._text,
             salt=self._salt,
-            window_seconds=window_seconds,
-        )
-        maker = RequestMaker(
             origin=self._origin,
-            payload=self.found.payload,
-            writers=loading.writers,
-            salt=self._salt,
-            name=loading.name,
-        )
-        return traffic_of(
-            point,
-            loading,
-            maker,
             connections=self._connections,
             talking=self._talking,
-            salt=self._salt,
-            timeout_seconds=self._workload.request_timeout_seconds,
             most_in_flight=self._most_in_flight,
             clock=self._clock,
             share=self.share,

@@ -115,7 +115,7 @@ class TraceWriter:
         """See Writer."""
         return self.from_start(self._start)
 
-    def talks(self, seed: str, *, stream: int, streams: int) -> Talk:
+    def talks(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Talk:
         """See Writer."""
         draw = self.from_start(self._start)
         return lambda rng: [draw(rng)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.load.connection import Clock, Connection
+from tuner.load.connections import Connections
 from tuner.load.exchange import OK, Exchange
 from tuner.load.request_maker import RequestMaker
 from tuner.load.schedule import Lengths
@@ -16,7 +16,6 @@ from tuner.load.schedule import Lengths
 CLIENT_LIMIT = "client_limit"  # an arrival for which the client had no connection left
 FIRST_PAUSE_SECONDS = 0.1  # of a stream after a failure: without one, refusals would be counted in thousands
 LONGEST_PAUSE_SECONDS = 1.0
-_SPARE_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +173,17 @@ class OpenLoop:
 
     The ramp has arrivals of its own and is over when at least as many requests have ended as are in flight
     (with a steady rate: after twice the time that a request takes). The window's arrivals count from its
-    opening, so they are the same for every trial. Free connections are taken again; a few are kept ahead.
+    opening, so they are the same for every trial.
 
     Args:
-        connections: free ones, opened before; given back when requests end, and added to.
+        connections: free ones are taken, and given back when requests end.
         most_in_flight: arrivals beyond it are not sent, and counted as failed (`client_limit`).
     """
 
     def __init__(
         self,
         *,
-        connections: list[Connection],
-        new_connection: Callable[[], Connection],
+        connections: Connections[Connection],
         maker: RequestMaker,
         ramp: tuple[Lengths, Iterator[float]],
         window: tuple[Lengths, Iterator[float]],
@@ -197,8 +195,7 @@ class OpenLoop:
         self.exchanges: list[Exchange] = []
         self.pauses: list[Pause] = []
         self.steady = asyncio.Event()
-        self._free = connections
-        self._new_connection = new_connection
+        self._connections = connections
         self._maker = maker
         self._ramp = ramp
         self._window = window
@@ -246,22 +243,11 @@ class OpenLoop:
             self._spawn(self._one(exchange, request))
 
     async def _one(self, exchange: Exchange, request: bytes) -> None:
-        connection = self._free.pop() if self._free else self._new_connection()
-        if len(self._free) < _SPARE_CONNECTIONS:
-            self._spawn(self._add_spare())
-        try:
+        with self._connections.one() as connection:
             await connection.send(request, exchange, timeout_seconds=self._timeout_seconds)
-        finally:
-            self._free.append(connection)
         self._ended += 1
         if 2 * self._ended >= len(self.exchanges):
             self.steady.set()
-
-    async def _add_spare(self) -> None:
-        spare = self._new_connection()
-        with contextlib.suppress(OSError):
-            await spare.open()
-        self._free.append(spare)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = _task(work)

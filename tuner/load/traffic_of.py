@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from tuner.load.connection import Clock
+from tuner.load.arriving_conversations import ArrivingConversations
+from tuner.load.connection import Clock, Connection
 from tuner.load.connections import Connections
-from tuner.load.conversations import Conversing, TalkingConnections
+from tuner.load.conversations import Conversing
 from tuner.load.loading import Loading
+from tuner.load.origin import Origin
+from tuner.load.preparation import Prepared
+from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
+from tuner.load.talking import TalkingConnection
 from tuner.load.traffic import ClosedLoop, OpenLoop, Share, Traffic
-from tuner.spec.workload import LoadPoint
+from tuner.spec.workload import LoadPoint, Workload
 
 
 def streams_of(point: LoadPoint, share: Share) -> range:
@@ -18,13 +23,16 @@ def streams_of(point: LoadPoint, share: Share) -> range:
 
 def traffic_of(
     point: LoadPoint,
-    loading: Loading,
-    maker: RequestMaker,
+    number: int | str,
     *,
-    connections: Connections,
-    talking: TalkingConnections,
+    window_seconds: float,
+    workload: Workload,
+    found: Prepared,
+    text: PromptText,
     salt: str,
-    timeout_seconds: float,
+    origin: Origin,
+    connections: Connections[Connection],
+    talking: Connections[TalkingConnection],
     most_in_flight: int,
     clock: Clock,
     share: Share,
@@ -32,13 +40,31 @@ def traffic_of(
     """One process's share of one round of `point`.
 
     Args:
-        connections: of lone requests; talking: of conversations.
+        number: of the round, and `window_seconds` its window; see `Loading`.
+        connections: of lone requests; `talking`: of conversations.
         most_in_flight: of an open loop; see there.
     """
+    loading = Loading(
+        point, number, workload=workload, found=found, text=text, salt=salt, window_seconds=window_seconds
+    )
+    maker = RequestMaker(
+        origin=origin, payload=found.payload, writers=loading.writers, salt=salt, name=loading.name
+    )
+    timeout_seconds = workload.request_timeout_seconds
+    if point.concurrency is None and loading.converses:
+        return ArrivingConversations(
+            connections=talking,
+            maker=maker,
+            loading=loading,
+            salt=salt,
+            timeout_seconds=timeout_seconds,
+            most_in_flight=most_in_flight,
+            clock=clock,
+            share=share,
+        )
     if point.concurrency is None:
         return OpenLoop(
-            connections=connections.free,
-            new_connection=connections.new,
+            connections=connections,
             maker=maker,
             ramp=loading.ramp(),
             window=loading.window(),

@@ -98,7 +98,9 @@ def judge(
     dirty = _dirty_reason(host)
     correlation = None if level.ramps else lag1(made.parts)
     steady = level.ramps or is_steady(made.parts)
-    over_saturated = asked.request_rate is not None and queue_grows(made.in_flight, made.scheduled, level)
+    over_saturated = asked.request_rate is not None and queue_grows(
+        made.in_flight, made.scheduled + made.following, level
+    )
     told = {
         f"client-bound: loop lag p99 {lag:.0f} ms (limit {CLIENT_LAG_P99_LIMIT_MS:.0f}), "
         f"{cpu_share:.2f} of a core (limit {CLIENT_CPU_SHARE_LIMIT})": client_bound,

@@ -69,7 +69,9 @@ class Account:
 
     Attributes:
         mean_in_flight: requests in flight, mean over the window.
-        sent, scheduled: requests sent inside the window; those that were to be (open loop).
+        sent, scheduled: of the requests with an intended time (open loop), those that were sent inside the
+            window, and those that were to be.
+        following: sent inside the window without one: a closed loop's, later turns of conversations.
         bounded_ttft: how many TTFTs are lower bounds.
         asked_output, given_output: tokens of whole requests that have ended, asked for and given.
         details: class of failure -> the first one's own words.
@@ -88,6 +90,7 @@ class Account:
     mean_in_flight: float = 0.0
     sent: int = 0
     scheduled: int = 0
+    following: int = 0
     bounded_ttft: int = 0
     asked_output: int = 0
     given_output: int = 0
@@ -161,7 +164,8 @@ def _count(made: Account, x: Exchange, window: Window) -> None:
     if x.intended is not None and window.holds(x.intended):
         made.scheduled += 1
     if x.sent is not None and window.holds(x.sent):
-        made.sent += 1
+        made.sent += x.intended is not None
+        made.following += x.intended is None
     began = x.began if x.sent is None else x.sent
     if x.ended is not None and window.holds(x.ended):
         if x.outcome == OK:

@@ -25,8 +25,9 @@ def expected_cores(point: LoadPoint) -> float:
     """What one process would need for the load of `point`, in cores; on a ramp at its highest."""
     tokens = max(1.0, point.lengths.mean_tokens()[1])
     requests_per_second = point.level.peak
-    if point.concurrency is not None:
-        requests_per_second /= tokens * EXPECTED_TPOT_SECONDS
+    requests_per_second *= (
+        point.mean_turns if point.concurrency is None else 1 / (tokens * EXPECTED_TPOT_SECONDS)
+    )
     return requests_per_second * (CPU_SECONDS_PER_REQUEST + tokens * CPU_SECONDS_PER_TOKEN)
 
 

@@ -29,8 +29,12 @@ class Writer(Protocol):
         """
         ...
 
-    def talks(self, seed: str, *, stream: int, streams: int) -> Talk:
-        """What draws the conversations of one of so many streams; of one turn where there are none."""
+    def talks(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Talk:
+        """What draws the conversations of one of so many streams; of one turn where there are none.
+
+        Args:
+            seed, backwards: as in `draws`.
+        """
         ...
 
     def prompt(self, ask: Ask, *, seed: str) -> Prompt:
@@ -67,7 +71,7 @@ class GeneratedWriter:
         """See Writer."""
         return scenario_draw(self._content.lengths, self._part)
 
-    def talks(self, seed: str, *, stream: int, streams: int) -> Talk:
+    def talks(self, seed: str, *, stream: int, streams: int, backwards: bool = False) -> Talk:
         """See Writer."""
         scenario = self._content.lengths
         talked = self._content.conversations

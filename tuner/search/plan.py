@@ -147,7 +147,8 @@ def _point(point: LoadPoint) -> str:
     if point.concurrency is not None:
         how = f", {point.level} at a time"
     elif point.request_rate is not None and point.trace is None:
-        how = f", {point.level}/s {point.arrivals}"
+        begun = " conversations" if point.converses else ""
+        how = f", {point.level}{begun}/s {point.arrivals}"
     else:
         how = ""
     return f"{point.name} {point.described()}{how}"
@@ -171,7 +172,7 @@ def _percentiles(experiment: Experiment) -> list[str]:
                     f"{name} needs {needed} requests a trial: {needed / seconds:.1f} per second; "
                     "a slower configuration is judged on fewer"
                 )
-            elif (sent := point.level.mean * seconds) < needed:
+            elif (sent := point.level.mean * point.mean_turns * seconds) < needed:
                 lines.append(
                     f"{name} needs {needed} requests, {point.name} sends {sent:.0f}"
                     ": the rounds are too short for it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
@@ -186,6 +187,21 @@ class Content(Section):
             characters / CHARACTERS_PER_TOKEN / len(alone),
             sum(self.dataset.answer_tokens(turn) for _, turn in alone) / len(alone),
         )
+
+    @cached_property
+    def mean_and_most_turns(self) -> tuple[float, int]:
+        """Of its conversations; (1, 1) where there are none."""
+        if self.conversations is None:
+            return 1.0, 1
+        span = self.conversations.span
+        drawn = range(span[0], span[1] + 1) if span else None
+        if self.dataset is None:
+            assert drawn is not None
+            return (drawn[0] + drawn[-1]) / 2, drawn[-1]
+        rows = Counter(len(row.turns) for row in self.dataset.rows)
+        turns = {has: [min(has, n) for n in drawn or (has,)] for has in rows}
+        total = sum(count * sum(turns[has]) / len(turns[has]) for has, count in rows.items())
+        return total / rows.total(), max(map(max, turns.values()))
 
     def described(self) -> str:
         """In a few words, for people."""

@@ -40,7 +40,8 @@ class LoadPoint(Content):
     request_rate: Number | None = Field(
         default=None,
         gt=0,
-        description="Requests per second, open loop; of a trace or a rate_search filled in.",
+        description="Requests, or conversations that begin, per second (open loop); of a trace or a "
+        "rate_search filled in.",
     )
     ramp_to: Number | None = Field(
         default=None,
@@ -85,9 +86,6 @@ class LoadPoint(Content):
             *self._ramp_faults(),
             *(self._alone(given[0]) if given[0] in ("trace", "mix") else self.content_faults()),
         ]
-        if self.request_rate is not None and self.converses:
-            right = "concurrency: so many conversations at a time"
-            faults.append(Fault(got="request_rate with conversations", right=right, at=("request_rate",)))
         if faults:
             raise Faults(faults)
         return self
@@ -160,6 +158,12 @@ class LoadPoint(Content):
     def converses(self) -> bool:
         """Whether some of its requests follow from answers."""
         return any(part.conversations is not None for part in self.parts)
+
+    @property
+    def mean_turns(self) -> float:
+        """Requests that come of one: the turns of a conversation, 1 where there are none."""
+        parts = zip(self.weights, self.parts, strict=True)
+        return sum(weight * part.mean_and_most_turns[0] for weight, part in parts)
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -238,6 +242,11 @@ class Workload(Section):
                     if why := needs_chat(part):
                         raise Fault(got=f"false, and {why}", right="true", at=("chat",))
         return self
+
+    @property
+    def searched(self) -> LoadPoint | None:
+        """The load point whose highest rate is searched; None where rates, or the concurrency, are given."""
+        return next((point for point in self.points if point.rate_search is not None), None)
 
     def shipped(self) -> dict[str, Any]:
         """The section for another machine: the content of its files with it, where they are small enough.

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tuner.load import HttpLoad
-from tuner.load.conversations import answer_text
+from tuner.load.talking import answer_text
 from tuner.spec.workload import Workload
-from tuner.trial.ports import Endpoint, LoadError
+from tuner.trial.ports import Endpoint
 from tuner.trial.rounds import PointResult
 
 
@@ -102,17 +102,3 @@ def test_an_answers_text_is_read_from_any_framing() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert answer_text(head + chunks) == '"a" ü\n'
     assert answer_text(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) == '"a" ü\n'
-
-
-def test_a_rate_put_on_a_point_with_conversations_is_refused(quick: Any) -> None:
-    given = {"scenario": "D(8,5)", "chat": True, "concurrency": 2, "conversations": {"turns": 2}}
-    workload = Workload.model_validate(given)
-    (point,) = workload.points
-    opened = point.model_copy(update={"concurrency": None, "request_rate": 5.0})
-    load = HttpLoad(workload.model_copy(update={"points": (opened,)}))
-    try:
-        load.open(Endpoint(url=quick.url, model="m"), salt="s")
-        with pytest.raises(LoadError, match="load: conversations are for a closed loop"):
-            load.run_round(1, cancel=lambda: False)
-    finally:
-        load.close()

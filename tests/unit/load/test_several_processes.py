@@ -107,6 +107,28 @@ def test_arrivals_shared_by_processes_are_the_arrivals_of_one(
     assert len(set(sent[1]) & set(sent[3])) >= scheduled  # the window's, and what the ramps have in common
 
 
+def test_conversations_shared_by_processes_are_the_conversations_of_one(
+    server: Any, opened: Callable[..., HttpLoad]
+) -> None:
+    begun: dict[int, list[str]] = {}
+    for processes in (1, 3):
+        load = opened(processes, request_rate=40, chat=True, conversations={"turns": 2, "think_seconds": 0.3})
+        server.seen.requests.clear()
+        found = one_round(load)
+        asked = [r for r in server.seen.requests if r["max_tokens"] == 16]
+        begun[processes] = [str(r["messages"]) for r in asked if len(r["messages"]) == 1]
+        assert not found.errors and any(len(r["messages"]) == 3 for r in asked)
+        load.close()
+    assert len(begun[3]) == len(set(begun[3]))  # none begins twice
+    assert len(set(begun[1]) & set(begun[3])) >= 15  # the window's 20, and what the ramps have in common
+
+
+def test_streams_that_join_are_shared_too(server: Any, opened: Callable[..., HttpLoad]) -> None:
+    found = one_round(opened(3, concurrency=2, ramp_to=10, round_seconds=1.0))
+    assert found.trust.achieved == pytest.approx(6, rel=0.06) and not found.errors
+    assert server.seen.most_in_flight in (10, 11)  # and one to see that the engine is at rest
+
+
 def test_a_killed_process_makes_the_round_invalid_and_the_next_one_has_a_new_process(
     opened: Callable[..., HttpLoad],
 ) -> None:

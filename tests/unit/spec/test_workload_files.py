@@ -118,8 +118,8 @@ TRACE = "".join(f'{{"timestamp": {t}, "input_length": 4, "output_length": 4}}\n'
             "workload.chat: got false, and conversations; would be right: true",
         ),
         (
-            {"scenario": "D(1,2)", "request_rate": 1.0, "conversations": {"turns": 2}, "chat": True},
-            "workload.request_rate: got request_rate with conversations",
+            {"scenario": "D(1,2)", "request_rate": 1.0, "conversations": {"turns": 2}},
+            "workload.chat: got false, and conversations; would be right: true",
         ),
         (
             {"scenario": "D(1,2)", "concurrency": 1, "conversations": {}, "chat": True},
