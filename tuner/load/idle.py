@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tuner.load.connection import Clock, Connection
 from tuner.load.engine_metrics.names import RUNNING, WAITING
 from tuner.load.engine_metrics.page import engine_of, quantities
-from tuner.load.exchange import OK, Exchange
+from tuner.load.exchange import OK, REFUSED, Exchange
 from tuner.load.origin import Origin
 
 IDLE_WITHIN_SECONDS = 1.0
@@ -44,14 +44,16 @@ class IdleWatch:
             self._metrics_path = None  # another server's; not worth a connection of its own
         self._small_request = small_request
         self._clock = clock
+        self.refused = ""  # why there was no connection at the last look; "" where there was one
 
-    async def wait(self) -> bool:
-        """Wait for rest, at most IDLE_WITHIN_SECONDS; whether it came."""
-        until = self._clock() + IDLE_WITHIN_SECONDS
+    async def wait(self, within_seconds: float = IDLE_WITHIN_SECONDS) -> bool:
+        """Wait for rest; whether it came."""
+        until = self._clock() + within_seconds
         while (left := until - self._clock()) > 0:
             if self._metrics_path is None:
                 exchange = Exchange()
                 await self._connection.send(self._small_request(), exchange, timeout_seconds=left)
+                self._look_at(exchange)
                 return exchange.outcome == OK
             inside = await self._inside(left)
             if inside is None:
@@ -68,7 +70,11 @@ class IdleWatch:
         page = await self._connection.send(
             self._origin.get(self._metrics_path), exchange, timeout_seconds=timeout_seconds, streamed=False
         )
+        self._look_at(exchange)
         return requests_inside(page) if exchange.outcome == OK else None
+
+    def _look_at(self, exchange: Exchange) -> None:
+        self.refused = exchange.detail or exchange.outcome if exchange.outcome == REFUSED else ""
 
     def close(self) -> None:
         """Drop its connection."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from tuner.errors import Cancelled
+from tuner.errors import Cancelled, UserError
 from tuner.load.affinity import Pinning, cores_allowed
 from tuner.load.connection import Clock
 from tuner.load.event_loop import new_event_loop
@@ -16,6 +16,8 @@ from tuner.load.goodput import Limits
 from tuner.load.origin import Origin
 from tuner.load.payload import Api
 from tuner.load.preparation import probe
+from tuner.load.rate_search.blocks import RateBlocks
+from tuner.load.rate_search.probe import SloLimit
 from tuner.load.round import OnProgress
 from tuner.load.round_trip import round_trip_ms
 from tuner.load.target import Target
@@ -45,9 +47,14 @@ class HttpLoad:
     as there are cores for it (the endpoint's load_cpus, else those of this process). They are started when
     the first such point is loaded and end with the session, or with this process however it ends.
 
+    With a rate_search a round is a block of probes: windows of round_seconds at rates that the search
+    chooses, which goes on over the rounds of one session. Between two probes the engine is at rest, waited
+    for at most a window's length.
+
     Args:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
         limits: what one request must keep for goodput; None for no goodput.
+        slos: metric -> limit, for a rate_search: what a rate must meet.
         on_progress: called about once a second inside a window with {point, round, elapsed_seconds,
             window_seconds, output_tokens_per_second, ttft_p50_ms, requests, failed}; must be quick.
         processes: make every load with so many, whatever it costs; None to go by the cost.
@@ -60,6 +67,7 @@ class HttpLoad:
         *,
         api: Api = "completions",
         limits: Limits | None = None,
+        slos: Mapping[str, float] | None = None,
         on_progress: OnProgress | None = None,
         processes: int | None = None,
         clock: Clock = time.perf_counter,
@@ -68,6 +76,14 @@ class HttpLoad:
         self._workload = workload
         self._api: Api = api
         self._limits = limits
+        self._slos: list[SloLimit] = []
+        if workload.searched is not None:
+            if not slos:
+                name = f"load point {workload.searched.name}"
+                raise UserError(
+                    f"{name}: got a rate_search and no slo; would be right: limits, or a request_rate"
+                )
+            self._slos = [SloLimit(metric, limit) for metric, limit in slos.items()]
         self._on_progress = on_progress
         self._processes = processes
         self._clock = clock
@@ -76,6 +92,7 @@ class HttpLoad:
         self._pinning = Pinning()
         self._target: Target | None = None
         self._crew: WorkerCrew | None = None
+        self._blocks: RateBlocks | None = None
         self._endpoint: Endpoint | None = None
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
@@ -104,6 +121,9 @@ class HttpLoad:
             lambda: Opening(endpoint, self._workload, self._api, salt, target.found),
             plan=SpreadPlan(most=len(endpoint.load_cpus) or cores_allowed(), fixed=self._processes),
         )
+        if (searched := self._workload.searched) is not None:
+            seconds = self._workload.round_seconds
+            self._blocks = RateBlocks(target, searched, self._slos, window_seconds=seconds, clock=self._clock)
         try:
             self._run(target.prepare())
         except BaseException:
@@ -119,21 +139,25 @@ class HttpLoad:
         self._run(self._opened().warm_up(seconds), cancel)
 
     def run_round(self, number: int, *, cancel: Cancel) -> RoundResult:
-        """One pass over all load points; see `tuner.trial.ports.Load`.
+        """One pass over all load points, or one block of probes; see `tuner.trial.ports.Load`.
 
         Raises:
             Cancelled: `cancel()` said so.
+            LoadError: while rates are searched, nobody answers at the endpoint any more.
         """
         target = self._opened()
         started, began = self._wall_clock(), self._clock()
         collects = gc.isenabled()
         gc.disable()  # a full collection of a large process stalls the loop for up to a tenth of a second
         try:
-            points = self._run(target.run_round(number, self._on_progress), cancel)
+            if self._blocks is not None:
+                points, rates = self._run(self._blocks.run(number, self._on_progress), cancel)
+            else:
+                points, rates = self._run(target.run_round(number, self._on_progress), cancel), None
         finally:
             if collects:
                 gc.enable()
-        return RoundResult(number, started, self._clock() - began, points)
+        return RoundResult(number, started, self._clock() - began, points, rates)
 
     def round_trip_ms(self) -> float | None:
         """Of the network, to the session's endpoint and back; None where it cannot be measured."""
@@ -144,7 +168,7 @@ class HttpLoad:
 
     def close(self) -> None:
         """Drop the connections and give the process its cores back. Never raises."""
-        target, self._target, self._endpoint = self._target, None, None
+        target, self._target, self._endpoint, self._blocks = self._target, None, None, None
         crew, self._crew = self._crew, None
         try:
             if crew is not None:

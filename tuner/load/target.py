@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -28,6 +29,7 @@ from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import PointResult
 
 _FIRST_OPEN_LOOP_CONNECTIONS = 8
+_REST_LOOK_SECONDS = 0.1
 WARM_UP_ROUND = 0  # rounds count from 1, so its prompts are its own
 
 
@@ -195,6 +197,24 @@ class Target:
             on_progress=tell,
             in_step=in_step,
         )
+
+    async def rest(self, *, within_seconds: float) -> bool:
+        """Wait until the engine has let go of everything; whether it has.
+
+        For longer than the wait after a round, where a queue grew: an engine that works on requests whose
+        answers nobody reads would have the next load queue behind them.
+
+        Raises:
+            LoadError: nobody answers at the endpoint any more.
+        """
+        until = self._clock() + within_seconds
+        while (left := until - self._clock()) > 0:
+            if await self._idle.wait(left):
+                return True
+            if self._idle.refused:
+                raise LoadError(f"{self._origin.address}: {self._idle.refused}")
+            await asyncio.sleep(min(left, _REST_LOOK_SECONDS))
+        return False
 
     async def close(self) -> None:
         """Drop the connections."""

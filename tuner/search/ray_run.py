@@ -79,6 +79,7 @@ class RayRun:
             ids,
             experiment.workload.shipped(),
             experiment.goodput.model_dump(exclude_none=True) if experiment.goodput else None,
+            dict(experiment.slo),
         )
         self.machine = {
             "Ray nodes": ", ".join(f"{n.host} ({n.cpus:g} CPU)" for n in nodes),

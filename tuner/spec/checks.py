@@ -15,7 +15,6 @@ from tuner.spec.hardware_checks import hardware_faults, metric_without_hardware
 from tuner.spec.metrics import METRICS
 from tuner.spec.rate_checks import rate_faults
 from tuner.spec.space import MOST_POINTS, Space
-from tuner.spec.unbuilt import UNBUILT_METRICS
 
 if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
@@ -90,10 +89,6 @@ def _metrics(experiment: Experiment) -> Iterator[Fault]:
 
 def _metric(name: str, points: list[str], at: Path) -> Fault | None:
     point, _, metric = name.rpartition(".")
-    if metric in UNBUILT_METRICS:
-        return Fault(
-            got=show(name), right="another metric; this one is not built yet", at=at, unknown_key=True
-        )
     if metric not in METRICS:
         near = suggestion(metric, METRICS)
         return Fault(got=f"the unknown metric {name!r}", right=f"{point}.{near}" if point else near, at=at)

@@ -65,7 +65,7 @@ def _slos(experiment: Experiment) -> Iterator[Fault]:
         elif metric.quantile is None and metric.name not in ("error_rate", "goodput_share"):
             yield Fault(got=f"{name}, which a probe cannot judge", right=_JUDGED, at=at)
         elif metric.quantile is None and not 0 < limit < 1:
-            right = "a share above 0 and below 1, such as 0.01" if metric.better == "lower" else "such as 0.99"
+            right = f"above 0 and below 1, such as {0.01 if metric.better == 'lower' else 0.99}"
             yield Fault(got=f"{limit:g}", right=right, at=at)
         elif limit == 0:
             yield Fault(got="0", right="a limit above 0", at=at)

@@ -15,8 +15,6 @@ from tuner.spec.faults import Path, show
 if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
 
-UNBUILT_METRICS = ("max_request_rate",)
-
 # dotted path -> the values that are not built; () for every value but none
 _UNBUILT: dict[str, tuple[str, ...]] = {
     "deploy.queue": (),

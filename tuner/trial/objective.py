@@ -12,6 +12,7 @@ from tuner.trial.batch_means import widening
 from tuner.trial.engine_totals import merged_engine
 from tuner.trial.histogram import Histogram
 from tuner.trial.ports import Score
+from tuner.trial.rate_score import score_of_rates
 from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
 from tuner.trial.student_t import t_975
 
@@ -46,11 +47,16 @@ class MergedObjective:
 
         Client-bound, invalid and contaminated rounds are left out; with no other the figures are those of
         all rounds and `measured` is False. So it is where an objective is not known, and where an SLO stands
-        on a metric that the engine does not offer: what nobody sees is never met.
+        on a metric that the engine does not offer: what nobody sees is never met. Rounds of a search over
+        rates are scored by `score_of_rates`.
         """
+        if any(r.rates is not None for r in rounds):
+            return score_of_rates(
+                rounds, slos=tuple(self.slos), figures=self._figures, violation=self._violation
+            )
         usable = [r for r in rounds if r.usable]
         counted = usable or list(rounds)
-        points = _by_point(counted)
+        points = _by_point(p for r in counted for p in r.points)
         metrics = self._metrics({name: totals(found) for name, found in points.items()})
         violations = {m: self._violation(m, _worst_point(m, points, metrics)) for m in self.slos}
         certain = {m: self._violation(m, self._kinder_end(m, points), unknown=-1.0) for m in self.slos}
@@ -67,6 +73,9 @@ class MergedObjective:
             reason=reason,
             unoffered=unoffered,
         )
+
+    def _figures(self, results: Sequence[PointResult]) -> dict[str, float]:
+        return self._metrics({name: totals(found) for name, found in _by_point(results).items()})
 
     def _unoffered(self, points: Iterable[str], metrics: Mapping[str, float]) -> tuple[str, ...]:
         return tuple(
@@ -199,11 +208,10 @@ def _metric(name: str) -> Metric:
     return METRICS[name.rpartition(".")[2]]
 
 
-def _by_point(rounds: Sequence[RoundResult]) -> dict[str, list[PointResult]]:
+def _by_point(results: Iterable[PointResult]) -> dict[str, list[PointResult]]:
     found: dict[str, list[PointResult]] = {}
-    for one in rounds:
-        for point in one.points:
-            found.setdefault(point.point, []).append(point)
+    for result in results:
+        found.setdefault(result.point, []).append(result)
     return found
 
 

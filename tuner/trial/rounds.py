@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from tuner.trial.histogram import Histogram
+from tuner.trial.rate_rounds import RateRound
 
 FEWEST_WAVES = 3  # of a closed loop in a window; with fewer the window's place in them shows
 HISTOGRAMS = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
@@ -20,14 +21,14 @@ class Trust:
         client_bound: the client's own lag may have shaped the figures; never prunes or wins.
         invalid: achieved concurrency or rate more than 5 % off; never prunes or wins.
         dirty: something else used the machine; counts, and is marked.
-        steady: no trend between the window's parts beyond their scatter.
-        over_saturated: the queue grew through the round.
+        steady: no trend between the window's parts beyond their scatter; also where the load itself ramps.
+        over_saturated: the queue grew through the round, by more than the load where that ramps.
         token_source: "usage" (the server's count) or "chunks".
         client_lag_p99_ms: delay of the client's event loop.
         client_cpu_share: of one core; where several processes make the load, that of the busiest.
         client_cpu_cores: of all of them together.
         achieved: mean requests in flight (closed loop) or requests per second (open loop).
-        asked: what the load point asked for, in the same unit.
+        asked: what the load point asked for, in the same unit; of a ramp its mean.
         foreign_cpu_cores: cores used by processes that are neither the client nor the engine.
         steal_share: CPU time stolen by the hypervisor, share of all cores.
         waves: mean number of requests each stream finished in the window (closed loop); 0 for open loop.
@@ -36,7 +37,7 @@ class Trust:
             good by an amount that nobody knows, and would be no other trial's: never prunes or wins.
         implied_hit_rate: the share of prompt tokens that the workload itself lets a prefix cache answer.
         lag1: correlation of each part of the window with the one before it; None where the window has too
-            few parts, or they do not differ.
+            few parts, or they do not differ, or the load ramps.
         round_trip_ms: of the network between client and engine; None where it was not measured.
         reasons: one short line for each mark that is set.
     """
@@ -94,7 +95,8 @@ class PointResult:
         errors: failed inside the window, by class (refused, timeout, http_429, cut, malformed, ...).
         cut: still in flight when the window ended; their tokens inside the window count.
         histograms: one per name in HISTOGRAMS.
-        parts: output tokens per second in each of equal parts of the window (for batch means).
+        parts: output tokens per second in each of equal parts of the window (for batch means); () where the
+            load ramps.
         engine: the engine's own metrics in the window (see tuner.load.engine_metrics.summary); absent means
             missing, never 0.
         good: requests that ended inside the window within every limit of `goodput`; None where no limits
@@ -169,12 +171,16 @@ class RoundResult:
         number: 1-based within the deployment.
         started: Unix time of its first request.
         seconds: wall time of the whole round, ramps and drains included.
+        points: where rates are searched, the window at the highest of this round's rates that the limits let
+            through, or at its lowest rate; none where every probe was ended early.
+        rates: the search over rates; None where the rate, or the concurrency, is given.
     """
 
     number: int
     started: float
     seconds: float
     points: tuple[PointResult, ...]
+    rates: RateRound | None = None
 
     @property
     def usable(self) -> bool:
@@ -184,6 +190,8 @@ class RoundResult:
     @property
     def unusable(self) -> tuple[str, ...]:
         """Why it may not, a word for each reason; () where it may."""
+        if self.rates is not None:
+            return self.rates.unusable
         return tuple(dict.fromkeys(word for p in self.points for word in p.trust.unusable))
 
     def served_on(self, *, accelerators: int, price_per_hour: float | None) -> RoundResult:
@@ -198,10 +206,12 @@ class RoundResult:
             "started": self.started,
             "seconds": self.seconds,
             "points": [p.to_json() for p in self.points],
+            **({"rates": self.rates.to_json()} if self.rates is not None else {}),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> RoundResult:
         """What `to_json` wrote."""
         points = tuple(PointResult.from_json(p) for p in stored["points"])
-        return cls(stored["number"], stored["started"], stored["seconds"], points)
+        rates = RateRound.from_json(stored["rates"]) if stored.get("rates") else None
+        return cls(stored["number"], stored["started"], stored["seconds"], points, rates)

@@ -34,6 +34,7 @@ class Script:
     then: str = "keep"  # keep | close (without a word) | announce
     refuse: bool = False  # read the request and close without an answer
     whole_json: bool = False  # no stream: one JSON object
+    deaf: bool = False  # works on whether or not anybody reads the answer
 
 
 @dataclass
@@ -147,6 +148,8 @@ class ScriptedServer:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 self.seen.abandoned += 1
+                if script.deaf:
+                    await answer
                 return False
             return answer.result()
         finally:

@@ -232,7 +232,7 @@ def test_late_ones_are_those_above_the_limit_and_those_that_failed() -> None:
 
 
 def test_an_slo_that_is_no_share_is_refused_in_one_line() -> None:
-    with pytest.raises(ValueError, match="would be right: a percentile such as ttft_p99_ms, or error_rate"):
+    with pytest.raises(ValueError, match="would be right: a percentile such as ttft_p99_ms, error_rate or"):
         SloLimit("ttft_mean_ms", 200.0)
     with pytest.raises(ValueError, match="0 < low < high"):
         RateSearch(low=3, high=2)

@@ -78,12 +78,13 @@ def answer(probes: Sequence[Probe]) -> RateAnswer:
     usable = [p for p in probes if p.usable]
     found = bracket(usable)
     if found.met == 0 and not found.mixed:
-        return RateAnswer(math.nan, 0.0, found.missed, probes=len(usable))
+        return RateAnswer(math.nan, 0.0, found.missed, _missed_first(usable), probes=len(usable))
     if math.isinf(found.missed) and not found.mixed:
         return RateAnswer(found.met, found.met, math.inf, probes=len(usable))
     low, high = found.met, found.missed
     middle = _middle(usable, found)
     binding, curve = _binding(usable, middle)
+    binding = binding or _missed_first(usable)
     if not curve.rises:
         low_end, high_end = _beyond_doubt(usable, found)
         return RateAnswer(middle, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
@@ -121,6 +122,14 @@ def _binding(probes: Sequence[Probe], middle: float) -> tuple[str, Crossing]:
     low = min(c.low for c in told.values())
     high = min(c.high for c in told.values())
     return binding, Crossing(first.rate, low, high, first.slope, first.allowed)
+
+
+def _missed_first(probes: Sequence[Probe]) -> str:
+    """The SLO that was missed by most in the lowest-rate probe that missed one; "" where none did."""
+    lowest = min((p for p in probes if not p.met), key=lambda p: p.rate, default=None)
+    if lowest is None:
+        return ""
+    return max(lowest.shares, key=lambda m: lowest.shares[m].strain)
 
 
 def _near(probes: Sequence[Probe], metric: str, middle: float) -> Crossing:

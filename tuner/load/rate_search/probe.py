@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.spec.metrics import METRICS
+from tuner.spec.metrics import METRICS, Metric
 from tuner.trial.histogram import Histogram
 from tuner.trial.rounds import PointResult
 
 # Requests that failed have no such latency, so they are late; timeouts are in these histograms already.
 _FAILED_ARE_LATE = ("ttft_ms", "e2e_ms", "tpot_ms")
 _HOLD_TIMEOUTS = ("ttft_ms", "e2e_ms")
+_SHARES = ("error_rate", "goodput_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class SloLimit:
     """One SLO as a share of late ones: `ttft_p99_ms: 200` lets 1 % of the requests be later than 200 ms.
 
     Attributes:
-        metric: a percentile of METRICS, or error_rate.
+        metric: a percentile of METRICS, error_rate or goodput_share; its load point may stand before it.
         limit: in the metric's unit.
     """
 
@@ -28,26 +29,29 @@ class SloLimit:
     limit: float
 
     def __post_init__(self) -> None:
-        if self.metric != "error_rate" and (
-            self.metric not in METRICS or METRICS[self.metric].quantile is None
-        ):
+        known = METRICS.get(self._name)
+        if self._name not in _SHARES and (known is None or known.quantile is None):
             raise ValueError(
                 f"max_request_rate under {self.metric!r}: got no share of late requests; would be right: "
-                "a percentile such as ttft_p99_ms, or error_rate"
+                "a percentile such as ttft_p99_ms, error_rate or goodput_share"
             )
 
     @property
     def allowed(self) -> float:
         """The share that may be late: 1 - q of a percentile, the limit of an error rate."""
-        quantile = METRICS[self.metric].quantile
-        return self.limit if quantile is None else round(1 - quantile, 9)
+        if self._known.quantile is not None:
+            return round(1 - self._known.quantile, 9)
+        return self.limit if self._known.better == "lower" else round(1 - self.limit, 9)
 
     def share(self, point: PointResult) -> Share:
         """How many of a probe's requests (or gaps, for itl) were late."""
         failed = sum(point.errors.values())
-        if self.metric == "error_rate":
+        if self._name == "error_rate":
             return Share(failed, failed + point.requests, self.allowed)
-        name = f"{self.metric.rsplit('_', 2)[0]}_ms"
+        if self._name == "goodput_share":
+            sent = point.requests + failed + point.late
+            return Share(sent - (point.good or 0), sent, self.allowed)
+        name = f"{self._name.rsplit('_', 2)[0]}_ms"
         histogram = point.histograms[name]
         if name not in _FAILED_ARE_LATE:
             failed = 0
@@ -55,6 +59,14 @@ class SloLimit:
             failed -= point.errors.get("timeout", 0)
         late = histogram.count - _count_within(histogram, self.limit) + failed
         return Share(late, histogram.count + failed, self.allowed)
+
+    @property
+    def _name(self) -> str:
+        return self.metric.rpartition(".")[2]
+
+    @property
+    def _known(self) -> Metric:
+        return METRICS[self._name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,11 @@ class Share:
         """Whether no more were late than may be; False where there were none."""
         return self.of > 0 and self.late <= self.allowed * self.of
 
+    @property
+    def strain(self) -> float:
+        """The late ones as a multiple of those that may be; infinite where none may be, or none were sent."""
+        return self.late / (self.allowed * self.of) if self.allowed * self.of else math.inf
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -82,6 +99,8 @@ class Probe:
             window depend on its length; kept up for long, every request would be late, and so they count.
         usable: False for a client-bound or invalid window: it says nothing about the engine.
         seconds: how long it took, ramp and drain included.
+        cut_short: it was ended early.
+        why: it is not usable, one line; "" where it is.
     """
 
     rate: float
@@ -89,18 +108,21 @@ class Probe:
     over_saturated: bool = False
     usable: bool = True
     seconds: float = 0.0
+    cut_short: bool = False
+    why: str = ""
 
     @classmethod
     def of(cls, rate: float, slos: Sequence[SloLimit], point: PointResult, *, seconds: float = 0.0) -> Probe:
         """What a measured window says."""
         shares = {s.metric: s.share(point) for s in slos}
-        return cls(rate, shares, point.trust.over_saturated, point.trust.usable, seconds)
+        why = ", ".join(point.trust.unusable)
+        return cls(rate, shares, point.trust.over_saturated, not why, seconds, why=why)
 
     @classmethod
     def ended_early(cls, rate: float, slos: Sequence[SloLimit], *, sent: int, seconds: float = 0.0) -> Probe:
         """A window that over-saturation ended after `sent` requests."""
         shares = {s.metric: Share(max(1, sent), max(1, sent), s.allowed) for s in slos}
-        return cls(rate, shares, over_saturated=True, seconds=seconds)
+        return cls(rate, shares, over_saturated=True, seconds=seconds, cut_short=True)
 
     @property
     def met(self) -> bool:
@@ -115,9 +137,7 @@ class Probe:
         """
         if self.over_saturated or any(2 * s.late > s.of for s in self.shares.values()):
             return math.inf
-        return max(
-            s.late / (s.allowed * s.of) if s.allowed * s.of else math.inf for s in self.shares.values()
-        )
+        return max(s.strain for s in self.shares.values())
 
     def counted(self, metric: str) -> Share:
         """The share as it counts: all late where the queue grew."""

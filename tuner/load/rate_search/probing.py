@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tuner.load.rate_search.probe import Probe, SloLimit
+from tuner.load.round import OnProgress, limit_seconds
 from tuner.load.target import Target
 from tuner.spec.workload import LoadPoint
+from tuner.trial.rounds import PointResult
 
 # Beyond doubt: half of the first tokens that came are later than this many limits, or half has failed.
 HOPELESS_LIMITS = 3.0
 FEWEST_TOLD = 20  # requests, before a window is judged while it passes
+REST_LIMIT_IN_WINDOWS = 1.0
+SHORTEST_REST_SECONDS = 5.0
 
 
 class OverSaturated(Exception):
@@ -26,10 +31,11 @@ def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], Non
     """An `on_progress` that raises OverSaturated once a window under `slos` cannot be saved any more.
 
     It does where most requests fail, or where half of the first tokens come later than three times the limit
-    of a TTFT, at two looks one after the other and not better at the second: a stall that passes is no queue
-    that grows. A window that is merely bad passes whole: near the boundary every request is needed.
+    of a TTFT or E2E, at two looks one after the other and not better at the second: a stall that passes is no
+    queue that grows. A window that is merely bad passes whole: near the boundary every request is needed.
     """
-    limits_ms = [s.limit for s in slos if s.metric.startswith("ttft_")]
+    named = ((s.metric.rpartition(".")[2], s.limit) for s in slos)
+    limits_ms = [limit for name, limit in named if name.startswith(("ttft_", "e2e_"))]
     hopeless_at_ms: float | None = None  # the median TTFT of the look before, where it was hopeless
 
     def look(so_far: dict[str, Any]) -> None:
@@ -49,6 +55,67 @@ def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], Non
     return look
 
 
+def rest_seconds(window_seconds: float) -> float:
+    """How long at most the engine is waited for, until it has let go of a probe's requests."""
+    return max(SHORTEST_REST_SECONDS, limit_seconds(window_seconds, REST_LIMIT_IN_WINDOWS))
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe, and what it was made of.
+
+    Attributes:
+        point: the window; None where it was ended early.
+        at_rest: the engine let go of all its requests after it, in time.
+    """
+
+    probe: Probe
+    point: PointResult | None
+    at_rest: bool
+
+
+async def probed(
+    target: Target,
+    point: LoadPoint,
+    slos: Sequence[SloLimit],
+    *,
+    rate: float,
+    name: str,
+    window_seconds: float,
+    clock: Callable[[], float],
+    on_progress: OnProgress | None = None,
+) -> Probed:
+    """Load `target` at `rate` for one window, wait until the engine is at rest again, and say what it shows.
+
+    A window that was ended early leaves the engine with requests whose answers nobody reads any more; until
+    they are gone the next probe would queue behind them.
+
+    Args:
+        point: an open-loop point of the target's workload; its rate is replaced.
+        name: of this probe, its own: it seeds arrivals and prompts.
+        on_progress: see HttpLoad.
+
+    Raises:
+        LoadError: nobody answers at the endpoint any more.
+    """
+    look = end_when_overrun(slos)
+
+    def told(so_far: dict[str, Any]) -> None:
+        if on_progress is not None:
+            on_progress(so_far)
+        look(so_far)
+
+    began = clock()
+    at_rate = point.model_copy(update={"request_rate": rate})
+    found: PointResult | None = None
+    try:
+        found = await target.run_point(at_rate, name, told, window_seconds=window_seconds)
+        probe = Probe.of(rate, slos, found, seconds=clock() - began)
+    except OverSaturated as over:
+        probe = Probe.ended_early(rate, slos, sent=over.ended, seconds=clock() - began)
+    return Probed(probe, found, await target.rest(within_seconds=rest_seconds(window_seconds)))
+
+
 async def probe_at(
     target: Target,
     point: LoadPoint,
@@ -59,19 +126,8 @@ async def probe_at(
     window_seconds: float,
     clock: Callable[[], float],
 ) -> Probe:
-    """Load `target` at `rate` for one window and say what it shows.
-
-    After a window that was ended early its requests are dropped, and nobody waits for the engine to have
-    noticed: who probes an engine that is slow to must.
-
-    Args:
-        point: an open-loop point of the target's workload; its rate is replaced.
-        name: of this probe, its own: it seeds arrivals and prompts.
-    """
-    began = clock()
-    at_rate = point.model_copy(update={"request_rate": rate})
-    try:
-        found = await target.run_point(at_rate, name, end_when_overrun(slos), window_seconds=window_seconds)
-    except OverSaturated as over:
-        return Probe.ended_early(rate, slos, sent=over.ended, seconds=clock() - began)
-    return Probe.of(rate, slos, found, seconds=clock() - began)
+    """The probe of `probed` alone."""
+    found = await probed(
+        target, point, slos, rate=rate, name=name, window_seconds=window_seconds, clock=clock
+    )
+    return found.probe

@@ -31,10 +31,15 @@ _ASK_SECONDS = 0.5
 class BenchmarkActor:
     """One load generator in a process of its own."""
 
-    def __init__(self, workload: dict[str, Any], goodput: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        workload: dict[str, Any],
+        goodput: dict[str, float] | None = None,
+        slos: dict[str, float] | None = None,
+    ) -> None:
         end_with_parent()
         limits = Limits(**goodput) if goodput else None
-        self._load = HttpLoad(Workload.model_validate(workload), limits=limits)
+        self._load = HttpLoad(Workload.model_validate(workload), limits=limits, slos=slos)
         self._opened = False
         self._cancelled: set[str] = set()
         self._note = ("", "")

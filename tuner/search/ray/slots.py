@@ -77,6 +77,7 @@ def start_actors(
     nodes: Sequence[str],
     workload: dict[str, Any],
     goodput: dict[str, float] | None = None,
+    slos: dict[str, float] | None = None,
 ) -> list[Any]:
     """One named benchmark actor for each slot: on its node where it is bound, else spread over `nodes`."""
     actor = remote_actor()
@@ -85,7 +86,8 @@ def start_actors(
         affinity = NodeAffinitySchedulingStrategy(
             slot.node_id or nodes[i % len(nodes)], soft=not slot.node_id
         )
-        made.append(actor.options(name=slot.load, scheduling_strategy=affinity).remote(workload, goodput))
+        lent = actor.options(name=slot.load, scheduling_strategy=affinity)
+        made.append(lent.remote(workload, goodput, slos))
     return made
 
 
