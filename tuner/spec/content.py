@@ -222,6 +222,16 @@ class Part(Content):
 
     weight: Number = Field(default=1.0, gt=0, description="Its share of the requests, against the others'.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_trace(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "trace" in given:
+            right = (
+                "a load point of its own: a trace says when its requests come, so a weight would say nothing"
+            )
+            raise Fault(got="a trace within a mix", right=right, at=("trace",))
+        return given
+
     @model_validator(mode="after")
     def _one_content(self) -> Part:
         if (self.scenario is None) == (self.dataset is None):

@@ -125,6 +125,10 @@ TRACE = "".join(f'{{"timestamp": {t}, "input_length": 4, "output_length": 4}}\n'
             {"scenario": "D(1,2)", "concurrency": 1, "conversations": {}, "chat": True},
             "workload.conversations.turns: got nothing",
         ),
+        (
+            {"mix": [{"scenario": "D(1,2)"}, {"trace": {"path": "TRACE"}}], "request_rate": 1.0},
+            "workload.mix[1].trace: got a trace within a mix; would be right: a load point of its own",
+        ),
         ({"mix": [{"weight": 2.0}], "concurrency": 1}, "workload.mix[0]: got neither scenario nor dataset"),
         (
             {"scenario": "D(1,2)", "concurrency": 1, "sampling": {"top_q": 1}},
