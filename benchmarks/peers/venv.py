@@ -49,7 +49,8 @@ def _run(command: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise NotInstalled(f"not installed within {_INSTALL_LIMIT_SECONDS} s") from error
     if made.returncode:
-        last = (made.stderr.strip() or "no word").splitlines()[-1]
+        told = made.stderr.strip() or made.stdout.strip()  # venv tells on stdout what it lacks
+        last = (told or "no word").splitlines()[-1]
         raise NotInstalled(f"{' '.join(command[1:4])}: {last}")
 
 
