@@ -12,8 +12,9 @@ from tuner.results.pareto import place_of
 
 _STYLES = {  # place -> name, colour, symbol, size
     "knee": ("knee", "#c2185b", "diamond", 14),
+    "balanced": ("on the front, best balanced", "#c2185b", "diamond", 14),
     "front": ("on the front", COLOURS["feasible"], "circle", 10),
-    "within noise": ("may be, within the noise", COLOURS["feasible"], "circle-open", 9),
+    "within noise": ("may be on it, within the noise", COLOURS["feasible"], "circle-open", 9),
     "": ("beaten", COLOURS["interrupted"], "circle-open", 7),
 }
 
@@ -27,9 +28,8 @@ def pareto(seen: Overview) -> Figure | None:
     data = []
     for place, (name, colour, symbol, size) in _STYLES.items():
         lines = [line for line in feasible if place_of(front, line) == place]
-        shown = name if place != "knee" or front.bulges else "on the front, best balanced"
         if lines:
-            data.append(_points(lines, shown, colour, symbol, size))
+            data.append(_points(lines, name, colour, symbol, size))
     ends = {p.trial: p.values for p in front.points}
     if len(seen.state.goals) == 2 and len(ends) > 1:
         data.append(

@@ -21,7 +21,12 @@ NEAR = (
     "A trial is called beaten only where the 95 % interval of one other lies wholly on the better side of "
     "its own in every objective; the rest may belong to the front, within the noise."
 )
-_PLACES = {"knee": "knee", "front": "on the front", "near": "may be, within the noise"}
+_PLACES = {
+    "knee": "knee",
+    "balanced": "on the front, best balanced",
+    "front": "on the front",
+    "near": "may be on it, within the noise",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,21 @@ def placed(seen: Overview, front: Front, *, verdict: Verdict | None = None) -> l
         if line is None:
             continue
         place = _PLACES[front.place(point.trial)]
-        if place == "knee" and not front.bulges:
-            place = "on the front, best balanced"
         found.append(Placed(line, place + (", the verdict's" if point.trial == about else "")))
     return found
 
 
 def place_of(front: Front | None, line: TrialLine) -> str:
     """A word for a row of a table; "" for a trial that is beaten, infeasible or out."""
-    if front is None:
-        return ""
-    return {"knee": "knee", "front": "front", "near": "within noise"}.get(front.place(line.trial), "")
+    found = "" if front is None else front.place(line.trial)
+    return "within noise" if found == "near" else found
 
 
 def front_json(seen: Overview, verdict: Verdict) -> dict[str, Any] | None:
     """What best.json holds of it: None for one objective.
 
     `about` is the trial that the verdict is about; values and intervals are those of the search, one an
-    objective, in the order of `objectives`; an end that cannot be told is null.
+    objective, in the order of `objectives`; an end that cannot be told is null, an open one "Infinity".
     """
     front = seen.front_without(verdict.out)
     if front is None:

@@ -168,8 +168,8 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
 
 
 def _front_table(seen: Overview, front: Front, verdict: Verdict) -> Table:
-    """The front with each objective's interval; of a long one its beginning."""
-    rows = placed(seen, front, verdict=verdict)
+    """The front with each objective's interval; of a long one its beginning. The details name the others."""
+    rows = placed(seen, front, verdict=verdict)[: len(front.points)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text("Pareto front"), title_justify="left")
     table.add_column("trial", no_wrap=True)
     for goal in seen.state.goals:

@@ -40,7 +40,8 @@ class Worth:
     def name(self) -> str:
         """What a gain is a gain in."""
         if self.balance is None:
-            return self.goals[0].metric
+            first = self.goals[0]
+            return first.metric if first.maximize else f"{first.metric} (baseline over trial: less is better)"
         return several.balance_name(self.pairs, self.balance.weights)
 
     @property

@@ -90,9 +90,11 @@ class Front:
         return tuple(p.trial for p in self.points)
 
     def place(self, trial: int) -> str:
-        """ "knee", "front", "near" (within the noise of the front), or "" for any other trial."""
+        """ "knee" ("balanced" where there is none to speak of), "front", "near" (it may belong to the front,
+        within the noise), or "" for any other trial.
+        """
         if trial == self.knee:
-            return "knee"
+            return "knee" if self.bulges else "balanced"
         if trial in self.trials:
             return "front"
         return "near" if any(p.trial == trial for p in self.near) else ""

@@ -80,7 +80,10 @@ def balance_name(goals: Sequence[tuple[str, bool]], weights: Sequence[float]) ->
 def each_objective(gains: Sequence[ObjectiveGain]) -> list[str]:
     """The winner's gain in each objective, one sentence; none where no block tells."""
     told = [f"{g.metric} {gain_text(g.gain)}{f', {g.word}' if g.word else ''}" for g in gains if g.gain]
-    return [f"In each objective, where a plus is better: {'; '.join(told)}."] if told else []
+    if not told:
+        return []
+    inverse = ", of what is minimised as baseline over trial" if any(not g.maximize for g in gains) else ""
+    return [f"In each objective (a plus is better{inverse}): {'; '.join(told)}."]
 
 
 def balance_explained(gains: Sequence[ObjectiveGain]) -> str:
@@ -99,11 +102,11 @@ def front_told(front: Front, about: int | None) -> list[str]:
     said = [f"{count} trial{' is' if count == 1 else 's are'} on the Pareto front ({_listed(front.trials)})"]
     if front.near:
         near = _listed(tuple(p.trial for p in front.near))
-        said.append(f"{len(front.near)} more may be, within the noise ({near})")
+        said.append(f"{len(front.near)} more may be on it, within the noise ({near})")
     sentences = ["; ".join(said) + "."]
     if front.knee is None:
         return sentences
-    kind = "its knee" if front.bulges else "the best balanced of it (it has no knee)"
+    kind = "its knee" if front.bulges else "the best balanced on it (the front has no knee)"
     if about == front.knee:
         sentences.append(f"This verdict is about trial {about}, {kind}.")
     elif about is not None:

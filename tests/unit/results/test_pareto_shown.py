@@ -121,7 +121,7 @@ def test_the_report_shows_front_knee_method_and_each_gain(run: RunDirectory, lin
     write_best(run, better())
     page = write_report(run).read_text(encoding="utf-8")
     for expected in (
-        "Pareto front", "knee, the verdict&#x27;s", "may be, within the noise", "chart-front",
+        "Pareto front", "knee, the verdict&#x27;s", "may be on it, within the noise", "chart-front",
         "Das, Structural",
         "Trial 1 against the baseline", "-20.0 % (95 % interval -30.0 % to -10.0 %)", "worse",
         "in the balance of the objectives",

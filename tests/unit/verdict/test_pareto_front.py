@@ -22,7 +22,7 @@ def points(*values, noise=0.0):
 def test_what_is_beaten_in_every_objective_is_off_the_front():
     found = front_of(points((100, 50), (200, 40), (150, 30)), maximize=UP_DOWN)
     assert found.trials == (1, 2)
-    assert [found.place(t) for t in (0, 1, 2)] == ["", "knee", "front"]
+    assert [found.place(t) for t in (0, 1, 2)] == ["", "balanced", "front"]
 
 
 def test_equal_in_one_objective_and_worse_in_the_other_is_beaten():
