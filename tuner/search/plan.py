@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.figures import duration
+from tuner.search.plan_objectives import dearest, objective_lines
 from tuner.search.samplers import SAMPLERS, startup_trials
 from tuner.search.stopping import described
 from tuner.spec import Experiment
@@ -55,6 +56,7 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
                 f"{deployments} in paired blocks, {_share(experiment):.0%} of the rounds",
             )
         )
+    lines += objective_lines(experiment)
     lines.append(("cost", _cost(experiment, parallel)))
     lines += [("percentiles", text) for text in _percentiles(experiment)]
     return lines
@@ -122,6 +124,9 @@ def _cost(experiment: Experiment, parallel: int) -> str:
     most = widest(experiment)
     if most:
         text += f"; at most {longest / 3600 * parallel * most:.1f} accelerator-hours"
+    price = dearest(experiment)
+    if price is not None:
+        text += f"; at most {longest / 3600 * parallel * price:.2f} at the highest price, {price:g} an hour"
     return text
 
 

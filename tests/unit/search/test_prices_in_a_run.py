@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tuner.search.plan import plan_lines
+
 TEXT = """\
 parameters:
   tp: {values: [1, 2, 4], flag: --tp}
@@ -45,3 +47,9 @@ def test_the_cheapest_that_keeps_the_limits_is_validated(finished):
 def test_its_value_is_the_money_for_the_tokens(finished):
     line = next(one for one in finished.searched if one.params == {"tp": 2, "batch": 64})
     assert line.values[0] == pytest.approx(7.2 / 3600 / 198 * 1e6, rel=0.02)
+
+
+def test_the_plan_says_what_the_run_costs_at_most(experiment):
+    said = dict(plan_lines(experiment(text=TEXT), first=[]))["cost"]
+    assert said.endswith("at the highest price, 14.4 an hour")
+    assert "price" not in dict(plan_lines(experiment(), first=[]))["cost"]

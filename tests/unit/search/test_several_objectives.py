@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tuner.search.conclusion import concluded
+from tuner.search.plan import plan_lines
 from tuner.trial.objective import Goal, MergedObjective
 from tuner.verdict import Outcome, Verdict
 
@@ -139,3 +140,9 @@ def test_one_objective_is_told_as_before(run_of):
         validated=True,
     )
     assert found.objectives == () and not any("Pareto" in line for line in found.details)
+
+
+def test_the_plan_says_that_the_verdict_is_about_the_knee(experiment):
+    said = dict(plan_lines(experiment(text=TEXT), first=[]))
+    assert said["objectives"].startswith("maximize output_tokens_per_second and minimize ttft_p95_ms:")
+    assert "objectives" not in dict(plan_lines(experiment(), first=[]))
