@@ -24,6 +24,8 @@ examples:
   tuner bench --url http://127.0.0.1:8000 --scenario "D(512,128)" --concurrency 32
   tuner bench --url https://llm.example --token-env LLM_TOKEN --ca ca.pem --chat \\
       --scenario "N(480,240)/(300,150)" --rate 4 --arrivals poisson --rounds 4 --json > measured.json
+  tuner bench --url http://127.0.0.1:8000 --scenario "D(512,128)" --rate 2 --ramp-to 20 \\
+      --goodput ttft:500 tpot:40
   tuner bench --url http://127.0.0.1:8000 --experiment quickstart --hdr latency.hgrm
 
 scenarios, in tokens:
