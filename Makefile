@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLUSTER := tests/cluster/k8s/cluster.py
 
 .PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
-  bench-start bench-grid bench-load bench-slo
+  bench-start bench-grid bench-load bench-slo bench-search
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-start  what a run costs beside deploying and measuring"
 	@echo "make bench-load   the load generator's own error and cost against a server whose truth is known"
 	@echo "make bench-slo    the highest rate under the SLO, on servers whose true one is known; more than an hour"
+	@echo "make bench-search what the search costs until it has found a good configuration, beside what people use"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
@@ -72,6 +73,10 @@ bench-load: $(INSTALLED)
 
 bench-slo: $(INSTALLED)
 	$(BIN)/python benchmarks/slo.py --seeds $(or $(SEEDS),20)
+
+# FULL=--full runs Optuna's samplers and BoTorch anew, in an environment of their own: hours.
+bench-search: $(INSTALLED)
+	$(BIN)/python benchmarks/search.py $(FULL)
 
 bench-grid: $(INSTALLED)
 	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from peers.tool import Tool
@@ -25,18 +25,29 @@ def installed(tool: Tool) -> Path:
     Raises:
         NotInstalled: no Python that it runs on, or pip refused.
     """
-    home = cache_directory() / "peers" / f"{tool.name}-{tool.version}"
+    package = f"{tool.name}=={tool.version}"
+    return environment(f"{tool.name}-{tool.version}", [package], python=tool.python)
+
+
+def environment(name: str, packages: Sequence[str], *, python: tuple[int, int]) -> Path:
+    """The bin/ directory of a virtual environment with `packages`, pinned ones; as `installed`.
+
+    Args:
+        name: of its folder; names what is in it.
+        python: the oldest that they install on.
+    """
+    home = cache_directory() / "peers" / name
     done = home / "installed"
     if done.exists():
         return home / "bin"
-    python = next(_pythons(tool.python), None)
-    if python is None:
-        raise NotInstalled(f"needs Python {tool.python[0]}.{tool.python[1]} or later, and none is here")
-    print(f"installing {tool.name} {tool.version} from PyPI ...", file=sys.stderr, flush=True)
+    found = next(_pythons(python), None)
+    if found is None:
+        raise NotInstalled(f"needs Python {python[0]}.{python[1]} or later, and none is here")
+    print(f"installing {', '.join(packages)} from PyPI ...", file=sys.stderr, flush=True)
     shutil.rmtree(home, ignore_errors=True)
-    _run([python, "-m", "venv", str(home)])
-    package = f"{tool.name}=={tool.version}"
-    _run([str(home / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", package])
+    _run([found, "-m", "venv", str(home)])
+    install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+    _run([str(home / "bin" / "python"), *install])
     done.touch()
     return home / "bin"
 

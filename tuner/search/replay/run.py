@@ -39,6 +39,7 @@ def replay(
     accelerators: int | None = None,
     free_suggestions: bool = False,
     until_found: bool = False,
+    grace_trials: int | None = None,
     keep_lines: bool = False,
     truth: Truth | None = None,
     timed: Callable[[], float] = time.perf_counter,
@@ -53,6 +54,7 @@ def replay(
         free_suggestions: do not charge the wall time of suggestions to the simulated clock; the same seed
             then gives the same outcome, its two figures of wall time apart.
         until_found: end once a good configuration was measured and recommended.
+        grace_trials: with it, end that many trials after it was measured although it is not recommended.
         keep_lines: keep what trials.jsonl would hold.
         truth: of the surface, where it is known already.
         timed: wall-clock seconds.
@@ -100,7 +102,7 @@ def replay(
         free_suggestions=free_suggestions,
         tracker=tracker,
     )
-    simulation.run(until_found=until_found)
+    simulation.run(until_found=until_found, grace_trials=grace_trials)
     return _outcome(seed, simulation, tracker, truth, strategy, store=store, places=places, shared=shared)
 
 

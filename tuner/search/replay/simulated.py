@@ -115,11 +115,11 @@ class Simulation:
         """What has been spent by now."""
         return Found(self._clock.seconds, self._begun, self.accelerators.total)
 
-    def run(self, *, until_found: bool = False) -> None:
-        """To the end of the search, or until a good configuration was measured and recommended."""
+    def run(self, *, until_found: bool = False, grace_trials: int | None = None) -> None:
+        """To the end of the search, or as `replay` has it."""
         while True:
             self._hand_out()
-            if not self._queue or (until_found and self._tracker.found):
+            if not self._queue or (until_found and self._found(grace_trials)):
                 return
             at, _, trial = heapq.heappop(self._queue)
             for use in (self.places, self.accelerators):
@@ -127,6 +127,12 @@ class Simulation:
             self._clock.seconds = at
             if trial is not None:
                 self._happened(trial)
+
+    def _found(self, grace_trials: int | None) -> bool:
+        measured = self._tracker.measured
+        if measured is None or grace_trials is None:
+            return self._tracker.found
+        return self._tracker.found or self._begun >= measured.trials + grace_trials
 
     def _hand_out(self) -> None:
         """Begin trials while there are places, accelerators and a strategy that is not busy."""

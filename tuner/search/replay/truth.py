@@ -38,7 +38,7 @@ class Truth:
         self._best = self._merits[self.optimum.line]
         if self._best == -math.inf:
             raise UserError(f"{surface.name}: no row of it is feasible; would be right: one that is, to find")
-        slack = -len(self._goals) * math.log1p(-share)
+        slack = sum(-math.log1p(-share) if g.maximize else math.log1p(share) for g in self._goals)
         self._good = {line for line, merit in self._merits.items() if merit >= self._best - slack - 1e-12}
 
     @property
