@@ -21,24 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from peers.venv import NotInstalled
-from searches import by_chance, peers
+from searches import peers
+from searches.by_chance import Chance, floor_seconds
 from searches.figures import Cost
-from searches.own import own_runs
+from searches.own import chance_costs, own_runs
 from searches.surfaces import Recorded, Split
 from searches.table import GRID, OURS, RANDOM, Line, costs_table, ratios_table, targets
 
-_RANDOM_RECOMMENDED = 200  # seeds of random whose recommendations are looked at
 
-
-def line_of(recorded: Recorded, split: Split, own: Sequence[Mapping[str, Any]], moment: str) -> Line:
+def line_of(recorded: Recorded, chance: Chance, own: Sequence[Mapping[str, Any]], moment: str) -> Line:
     """One surface: what every searcher cost until `moment` (measured or recommended)."""
     costs = {OURS: Cost.of(run[moment] for run in own)}
     if moment == "measured":
-        costs[RANDOM] = Cost.of(by_chance.random_costs(recorded, split.random_seeds))
-        costs[GRID] = Cost.of(by_chance.grid_costs(recorded, split.random_seeds[:500]))
+        costs[RANDOM], costs[GRID] = Cost.of(chance.random), Cost.of(chance.grid)
     else:
-        seeds = split.random_seeds[:_RANDOM_RECOMMENDED]
-        costs[RANDOM] = Cost.of(by_chance.random_spending(recorded, seed).recommended for seed in seeds)
+        costs[RANDOM] = Cost.of(chance.recommended)
     notes = []
     for peer in peers.ALL:
         try:
@@ -53,7 +50,7 @@ def line_of(recorded: Recorded, split: Split, own: Sequence[Mapping[str, Any]], 
             notes.append(f"{recorded.name}: {len(runs)} seeds recorded of {peer.title}")
         costs[peer.name] = Cost.of(run[moment] for run in runs)
     truth = recorded.truth
-    floor = by_chance.floor_seconds(recorded)
+    floor = floor_seconds(recorded)
     return Line(recorded.name, len(truth.good), len(recorded.surface.rows), floor, costs, notes)
 
 
@@ -73,8 +70,11 @@ def main() -> int:
         _run_peers(surfaces, seeds, given)
     more = {"sampler": given.sampler, "early_stop": given.early_stop}
     own = own_runs(names, seeds, jobs=given.jobs, **{k: v for k, v in more.items() if v is not None})
-    measured = [line_of(recorded, split, own[name], "measured") for name, recorded in surfaces.items()]
-    recommended = [line_of(recorded, split, own[name], "recommended") for name, recorded in surfaces.items()]
+    chance = chance_costs(names, split, jobs=given.jobs)
+    measured, recommended = (
+        [line_of(recorded, chance[name], own[name], moment) for name, recorded in surfaces.items()]
+        for moment in ("measured", "recommended")
+    )
     _print(measured, recommended, own, seeds)
     judged = targets(measured)
     for text, met in judged:

@@ -8,14 +8,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from searches.spending import Spending
 from searches.surfaces import Recorded
 
 from tuner.search.replay.surface import Row
 
+_GRIDS = 200  # orders of the loops
+_RECOMMENDED = 200  # random searches whose recommendations are looked at
+Pair = tuple[float, int]  # seconds and trials
 
-def first_measured(recorded: Recorded, order: Iterable[Row]) -> tuple[float, int]:
+
+@dataclass(frozen=True)
+class Chance:
+    """What random and grid cost on one surface, a pair a seed; `recommended` is of random."""
+
+    random: list[Pair]
+    recommended: list[Pair | None]
+    grid: list[Pair]
+
+
+def chance_of(recorded: Recorded, seeds: Sequence[int]) -> Chance:
+    """Random on all seeds; what it recommends and the grid on the first of them."""
+    return Chance(
+        random_costs(recorded, seeds),
+        [random_spending(recorded, seed).recommended for seed in seeds[:_RECOMMENDED]],
+        grid_costs(recorded, seeds[:_GRIDS]),
+    )
+
+
+def first_measured(recorded: Recorded, order: Iterable[Row]) -> Pair:
     """Seconds and trials until a good row was measured to its end, in that order."""
     seconds = 0.0
     for trials, row in enumerate(order, start=1):
@@ -33,7 +56,7 @@ def cost_seconds(recorded: Recorded, row: Row) -> float:
     return row.deploy_seconds + load.warmup_seconds + load.rounds * load.round_seconds * len(load.points)
 
 
-def random_costs(recorded: Recorded, seeds: Sequence[int]) -> list[tuple[float, int]]:
+def random_costs(recorded: Recorded, seeds: Sequence[int]) -> list[Pair]:
     """Of every seed."""
     first, *others = _rows(recorded)
     costs = {row.line: cost_seconds(recorded, row) for row in (first, *others)}
@@ -63,7 +86,7 @@ def random_spending(recorded: Recorded, seed: int) -> Spending:
     return spending
 
 
-def grid_costs(recorded: Recorded, seeds: Sequence[int]) -> list[tuple[float, int]]:
+def grid_costs(recorded: Recorded, seeds: Sequence[int]) -> list[Pair]:
     """Of every seed; it draws the order of the loops, values keep the file's."""
     names = list(recorded.surface.space.parameters)
     places = {

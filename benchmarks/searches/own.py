@@ -1,15 +1,18 @@
-"""Fresh runs of the tuner's own search on a surface: the strategy of a real run, replayed."""
+"""What runs afresh each time: the tuner's own search, replayed, and what is drawn by chance."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from typing import Any
 
+from searches import by_chance
+from searches.by_chance import Chance
 from searches.spending import GRACE
-from searches.surfaces import Recorded
+from searches.surfaces import Recorded, Split
 
 from tuner.search.replay import Found, replay
 
@@ -23,24 +26,38 @@ def own_runs(names: Sequence[str], seeds: Sequence[int], *, jobs: int, **given: 
         jobs: processes side by side.
         given: arguments of `replay`, such as sampler or early_stop.
     """
-    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[library] = "1"  # one search a core
     work = [(name, seed, given) for seed in seeds for name in names]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with _pool(jobs) as pool:
         found: dict[str, list[Any]] = {name: [] for name in names}
         for (name, _, _), run in zip(work, pool.map(_run, work, chunksize=4), strict=True):
             found[name].append(run)
     return found
 
 
-_read: dict[str, Recorded] = {}
+def chance_costs(names: Sequence[str], split: Split, *, jobs: int) -> dict[str, Chance]:
+    """Name -> what random and grid cost there."""
+    with _pool(jobs) as pool:
+        return dict(zip(names, pool.map(_chance, names, [split] * len(names)), strict=True))
+
+
+def _chance(name: str, split: Split) -> Chance:
+    return by_chance.chance_of(_recorded(name), split.random_seeds)
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[library] = "1"  # one search a core
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+
+
+@cache
+def _recorded(name: str) -> Recorded:
+    return Recorded.read(name)
 
 
 def _run(work: tuple[str, int, dict[str, Any]]) -> dict[str, Any]:
     name, seed, given = work
-    if name not in _read:
-        _read[name] = Recorded.read(name)
-    recorded = _read[name]
+    recorded = _recorded(name)
     outcome = replay(
         recorded.experiment,
         recorded.surface,
