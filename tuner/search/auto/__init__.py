@@ -1,0 +1,1 @@
+"""The default strategy: a Gaussian process over everything that was measured, and what a trial costs."""

@@ -1,0 +1,106 @@
+"""The probability that a configuration deploys, learned from those that did and those that did not.
+
+A Gaussian process classifier with a probit link in Laplace's approximation: Rasmussen and Williams,
+"Gaussian Processes for Machine Learning" (2006), algorithms 3.1 and 3.2. Its covariance is linear in the
+encoded parameters, because what does not fit into memory lies beyond a plane in the logarithms of the
+sizes, plus a Matern-5/2 for what is not; scales are chosen among a few by the approximate evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.special import log_ndtr
+
+from tuner.search.auto.encoding import Flags, Rows
+
+_STEPS = 20
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_ROOT_5 = 5.0**0.5
+# (variance of the linear part, of the other, its length)
+_SCALES = [(4.0, 0.5, 0.7), (16.0, 0.5, 0.7), (1.0, 4.0, 0.5), (4.0, 4.0, 0.5), (1.0, 16.0, 0.3)]
+_BEFORE = 1.0  # the latent value nobody has spoken against: 84 % deploy
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    scales: tuple[float, float, float]
+    slope: Rows  # of log p(labels | latent) at its mode
+    root: Rows  # of the negative curvature
+    factor: Rows
+    evidence: float
+
+
+class Failures:
+    """Learned from labels; before the first failure everything is equally likely to deploy."""
+
+    def __init__(self) -> None:
+        self._rows: Rows | None = None
+        self._fitted: _Fitted | None = None
+
+    def fit(self, rows: Rows, deployed: Flags) -> None:
+        """Learn from encoded configurations, (n, columns), and whether each deployed, (n,)."""
+        self._rows, self._fitted = rows, None
+        if deployed.all():
+            return
+        signs = np.where(deployed, 1.0, -1.0)
+        self._fitted = max((_mode(rows, signs, s) for s in _SCALES), key=lambda f: f.evidence)
+
+    def log_probability(self, rows: Rows) -> Rows:
+        """log P(deploys) of each row, (m,)."""
+        fitted = self._fitted
+        if fitted is None or self._rows is None:
+            return np.zeros(len(rows))
+        cross = _covariance(self._rows, rows, fitted.scales)
+        mean = _BEFORE + cross.T @ fitted.slope
+        half = solve_triangular(fitted.factor, fitted.root[:, None] * cross, lower=True)
+        prior = _variance(rows, fitted.scales)
+        variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 0.0)
+        return np.asarray(log_ndtr(mean / np.sqrt(1 + variance)))
+
+
+def _mode(rows: Rows, signs: Rows, scales: tuple[float, float, float]) -> _Fitted:
+    covariance = _covariance(rows, rows, scales)
+    latent = np.full(len(rows), _BEFORE)
+    a = np.zeros(len(rows))
+    for _ in range(_STEPS):
+        log_likelihood, slope, curvature = _probit(latent, signs)
+        root = np.sqrt(curvature)
+        factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
+        b = curvature * (latent - _BEFORE) + slope
+        inner = solve_triangular(factor, root * (covariance @ b), lower=True)
+        a = b - root * solve_triangular(factor.T, inner, lower=False)
+        moved = _BEFORE + covariance @ a
+        change = float(np.abs(moved - latent).max())
+        latent = moved
+        if change < 1e-4:
+            break
+    log_likelihood, slope, curvature = _probit(latent, signs)
+    root = np.sqrt(curvature)
+    factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
+    evidence = -0.5 * a @ (latent - _BEFORE) + log_likelihood - np.log(np.diag(factor)).sum()
+    return _Fitted(scales, slope, root, factor, float(evidence))
+
+
+def _probit(latent: Rows, signs: Rows) -> tuple[float, Rows, Rows]:
+    """log likelihood, its slope and its negative curvature; Rasmussen and Williams, eq. 3.16."""
+    z = signs * latent
+    log_share = log_ndtr(z)
+    ratio = np.exp(-0.5 * z * z - _HALF_LOG_2PI - log_share)
+    return float(log_share.sum()), signs * ratio, np.maximum(ratio * (ratio + z), 1e-10)
+
+
+def _covariance(a: Rows, b: Rows, scales: tuple[float, float, float]) -> Rows:
+    linear, other, length = scales
+    squared = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)
+    s = _ROOT_5 * np.sqrt(squared) / (length * math.sqrt(max(1, a.shape[1])))
+    inner = (a - 0.5) @ (b - 0.5).T
+    return np.asarray(linear * inner + other * (1 + s + s * s / 3) * np.exp(-s))
+
+
+def _variance(rows: Rows, scales: tuple[float, float, float]) -> Rows:
+    linear, other, _ = scales
+    return np.asarray(linear * ((rows - 0.5) ** 2).sum(axis=1) + other)

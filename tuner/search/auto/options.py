@@ -1,0 +1,38 @@
+"""What the default strategy is made of, each part with a switch, so that its worth can be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AutoOptions:
+    """Not part of an experiment: the ablation turns these.
+
+    Attributes:
+        design: trials after the baseline that are placed far apart before the model speaks.
+        sizes: prior variances of the kernel's parts: main effects, pairs, all together; 0 leaves one out.
+        length: prior median and log deviation of the kernel's lengths.
+        slo_models: a model of each SLO metric; without it only the objective of feasible trials counts.
+        failure_model: the probability that a configuration deploys; without it failures only count as tried.
+        stopped_trials: trials that a rule stopped teach as noisier measurements; without it they do not.
+        cost: expected seconds divide the expected gain.
+        improvement: the acquisition: "expected" improvement or "probability" of one.
+        fit_steps: steps of the optimiser at each fit of the hyperparameters.
+        most_points: trials that a model is fitted to at most.
+    """
+
+    design: int = 3
+    sizes: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    length: tuple[float, float] = (1.0, 0.8)
+    noise: float = 0.03
+    cost_of: str = "measured"
+    halving: bool = True
+    failure_kind: str = "regression"
+    slo_models: bool = True
+    failure_model: bool = True
+    stopped_trials: bool = True
+    cost: bool = True
+    improvement: str = "expected"
+    fit_steps: int = 25
+    most_points: int = 250
