@@ -27,6 +27,7 @@ class Exchange:
     Attributes:
         intended: when it should have been sent (open loop); None where it is sent when its stream is free.
         asked_tokens: (input, output) that the scenario asks for.
+        carried_tokens: of the input, what earlier turns of its conversation said or were answered.
         shortened: it asked for less, as a request met on its way, to spread the streams.
         sent: when its last byte was handed to the socket; None until then.
         output_times: when each chunk of output arrived.
@@ -40,6 +41,7 @@ class Exchange:
 
     intended: float | None = None
     asked_tokens: tuple[int, int] = (0, 0)
+    carried_tokens: int = 0
     shortened: bool = False
     sent: float | None = None
     output_times: array[float] = field(default_factory=lambda: array("d"))

@@ -44,5 +44,10 @@ class RequestMaker:
     ) -> tuple[Exchange, bytes]:
         """The same for a prompt that is there already."""
         body = self._payload.body(prompt, max_tokens=ask.output_tokens if left is None else left)
-        exchange = Exchange(intended=intended, asked_tokens=ask[:2], shortened=left is not None)
+        exchange = Exchange(
+            intended=intended,
+            asked_tokens=ask[:2],
+            carried_tokens=ask.input_tokens - ask.new_tokens if ask.turn else 0,
+            shortened=left is not None,
+        )
         return exchange, self._origin.post(self._payload.path, body)
