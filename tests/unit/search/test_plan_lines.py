@@ -62,6 +62,7 @@ def test_percentiles_that_the_rounds_are_too_short_for_are_said(experiment):
         "ttft_p95_ms needs 100 requests, load sends 60: the rounds are too short for it"
     ]
     assert "percentiles" not in lines(experiment("workload.round_seconds=100", head=OPEN))
+    assert "percentiles" not in lines(experiment("workload.ramp_to=8", head=OPEN))  # 5 a second on the mean
 
 
 def test_a_closed_loop_says_how_many_requests_a_percentile_needs(experiment):
