@@ -18,7 +18,7 @@ def expected_hit_rate(point: LoadPoint, found: Prepared, passed: Passed, *, numb
     What the workload implies, and what the endpoint puts before every prompt (a chat template, a first
     token), by the calibration. Where the two cannot be told for one round the answer errs upwards: an
     honest round is never called contaminated. So a dataset without a lead-in may hit throughout, since
-    earlier rounds have sent its rows, and a round whose conversations were by chance at later turns than usual
+    earlier rounds have sent its rows, and a round whose conversations were at later turns than usual
     may hit what these carried.
 
     Args:
