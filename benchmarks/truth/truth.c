@@ -82,30 +82,33 @@ static void put_rest(Connection *c) {
   if (c->out.length == 0) watch(c, 0);
 }
 
-static void serve(Connection *c);
+static void serve(Connection *c, int64_t from);
 
-static void next_waiting(void) {
+/* A place is free since `free_ns`. */
+static void next_waiting(int64_t free_ns) {
   Connection *next = queue_pop(&waiting);
-  if (next) serve(next);
+  if (next) serve(next, free_ns > next->received ? free_ns : next->received);
 }
 
 /* The request is over, one way or another: log it and hand its place on. */
 static void finish(Connection *c, Status status) {
   int held = c->state == SERVING;
+  int64_t now = now_ns();
   if (c->state == WAITING) queue_remove(&waiting, c);
   schedule_remove(&schedule, c);
-  log_add(&record_log, c, status, now_ns());
+  log_add(&record_log, c, status, now);
   c->state = IDLE;
   if (held) {
     serving--;
-    next_waiting();
+    /* when it was due, not when this process came to it: being late must not cost capacity */
+    next_waiting(status == WHOLE ? c->due : now);
   }
 }
 
-static void serve(Connection *c) {
+static void serve(Connection *c, int64_t from) {
   serving++;
   c->state = SERVING;
-  c->started = now_ns();
+  c->started = from;
   plan(c, &options);
   schedule_add(&schedule, c, c->request.stream ? c->due : c->started + c->first_ns + c->gap_ns * (c->request.tokens - 1));
 }
@@ -176,7 +179,7 @@ static void take_requests(Connection *c, int64_t received) {
     buffer_drop(&c->in, length);
     connection_begin(c, received);
     if (!options.places || serving < options.places) {
-      serve(c);
+      serve(c, now_ns());
     } else if (options.queue >= 0 && waiting.length >= options.queue) {
       char text[ANSWER_LONGEST];
       put(c, text, page(text, 503, "{\"error\":{\"message\":\"the queue is full\",\"code\":503}}"));
