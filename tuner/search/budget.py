@@ -82,10 +82,10 @@ def _same_failures(history: History, limit: int | None) -> str | None:
 def _no_better(history: History, limit: int | None) -> str | None:
     if limit is None:
         return None
-    best = history.best()
-    if best is None:
+    newest = history.newest_best()
+    if newest is None:
         return None
-    since = sum(r.ended and r.number > best.number for r in history.records.values())
+    since = sum(r.ended and r.number > newest for r in history.records.values())
     if since < limit:
         return None
     return f"no better configuration for {since} trials"

@@ -84,6 +84,9 @@ class History:
     def __init__(self, goals: Sequence[Goal]) -> None:
         self._goals = tuple(goals)
         self.records: dict[int, TrialRecord] = {}
+        self._front: tuple[tuple[int, ...], Front] | None = (
+            None  # the last one, with the trials that it is of
+        )
         self.lost: dict[int, int] = {}  # numbers whose parameters nobody remembers -> attempts begun
 
     def add(self, record: TrialRecord) -> None:
@@ -149,14 +152,20 @@ class History:
 
     def front(self, *, without: Collection[int] = ()) -> Front:
         """The Pareto front of the feasible configurations measured to their end, the baseline among them."""
-        points = []
-        for record in list(self.records.values()):
-            last = record.search
-            if record.number in without or last is None or last.state is not State.COMPLETE:
-                continue
-            if last.score is not None and last.score.feasible:
-                points.append(Point(record.number, last.score.values, last.score.intervals))
-        return front_of(points, maximize=[g.maximize for g in self._goals])
+        able = [
+            (record.number, last.score)
+            for record in list(self.records.values())
+            if record.number not in without
+            and (last := record.search) is not None
+            and last.state is State.COMPLETE
+            and last.score is not None
+            and last.score.feasible
+        ]
+        numbers = tuple(number for number, _ in able)  # what has ended does not change
+        if self._front is None or self._front[0] != numbers:
+            points = [Point(number, score.values, score.intervals) for number, score in able]
+            self._front = numbers, front_of(points, maximize=[g.maximize for g in self._goals])
+        return self._front[1]
 
     def winners(self) -> list[TrialRecord]:
         """The feasible configurations measured to their end, the baseline left out, best first."""
@@ -170,7 +179,10 @@ class History:
         return [record for *_, record in sorted(found, key=lambda entry: entry[:2])]
 
     def best(self) -> TrialRecord | None:
-        """The best feasible configuration so far, the baseline among them."""
+        """The best feasible configuration so far, the baseline among them; of several objectives the knee."""
+        if len(self._goals) > 1:
+            knee = self.front().knee
+            return None if knee is None else self.records[knee]
         found = self.winners()[:1]
         baseline = self.records.get(0)
         if baseline is not None and baseline.ended:
@@ -178,3 +190,12 @@ class History:
             if last is not None and last.score is not None and last.score.feasible:
                 found.append(baseline)
         return min(found, key=lambda r: self.rank(r.search.score), default=None)  # type: ignore[union-attr,arg-type]
+
+    def newest_best(self) -> int | None:
+        """The last trial that made the search better: the best one; of several objectives the newest of the
+        front. None where nothing is feasible.
+        """
+        if len(self._goals) > 1:
+            return max(self.front().trials, default=None)
+        best = self.best()
+        return None if best is None else best.number

@@ -18,7 +18,7 @@ the one figure that several objectives are compared by (`Balance`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -102,11 +102,11 @@ class Front:
 
 def front_of(points: Sequence[Point], *, maximize: Sequence[bool]) -> Front:
     """The front of some feasible trials; those with a value that cannot be told are left out."""
-    able = [p for p in points if not any(map(math.isnan, p.values))]
-    on = [p for p in able if not any(_dominates(q, p, maximize) for q in able)]
-    on.sort(key=lambda p: (-p.values[0] if maximize[0] else p.values[0], p.trial))
-    off = [p for p in able if p not in on]
-    near = [p for p in off if not any(_surely_dominates(q, p, maximize) for q in able)]
+    able = [_Turned.of(p, maximize) for p in points if not any(map(math.isnan, p.values))]
+    on = [one.point for one in _maximal(able, lambda one: one.values, lambda one: one.values)]
+    sure = _maximal(able, lambda one: one.low, lambda one: one.high)
+    trials = {p.trial for p in on}
+    near = sorted((one.point for one in sure if one.point.trial not in trials), key=lambda p: p.trial)
     even = Balance(tuple(maximize), _shares([float(_has_log(on, i)) for i in range(len(maximize))]))
     if not on or not any(even.weights):
         return Front(tuple(on), tuple(near), even, None, False)
@@ -121,18 +121,43 @@ def front_of(points: Sequence[Point], *, maximize: Sequence[bool]) -> Front:
     return Front(tuple(on), tuple(near), balance, knee.trial, bulges)
 
 
-def _dominates(one: Point, other: Point, maximize: Sequence[bool]) -> bool:
-    pairs = [(a, b) if up else (-a, -b) for a, b, up in zip(one.values, other.values, maximize, strict=True)]
-    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+@dataclass(frozen=True, slots=True)
+class _Turned:
+    """A point with every objective turned so that more is better; an interval not known is without ends."""
+
+    point: Point
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @classmethod
+    def of(cls, point: Point, maximize: Sequence[bool]) -> _Turned:
+        turned = [
+            (-math.inf, math.inf) if math.isnan(low + high) else (low, high) if up else (-high, -low)
+            for (low, high), up in zip(point.intervals, maximize, strict=True)
+        ]
+        values = tuple(v if up else -v for v, up in zip(point.values, maximize, strict=True))
+        return cls(point, values, tuple(low for low, _ in turned), tuple(high for _, high in turned))
 
 
-def _surely_dominates(one: Point, other: Point, maximize: Sequence[bool]) -> bool:
-    """Its worse end is no worse than the other's better end, everywhere; False where an end is not known."""
-    pairs = [
-        (a[0], b[1]) if up else (-a[1], -b[0])
-        for a, b, up in zip(one.intervals, other.intervals, maximize, strict=True)
-    ]
-    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+_Ends = Callable[[_Turned], tuple[float, ...]]
+
+
+def _maximal(points: Sequence[_Turned], worst: _Ends, best: _Ends) -> list[_Turned]:
+    """Those that no other one's worst end matches or beats everywhere, and beats somewhere.
+
+    In the order of their worst ends a point comes behind all that dominate it, and what is dominated by a
+    dominated point is so by the dominating one too: each is held against the maximal ones before it.
+    """
+    found: list[_Turned] = []
+    for one in sorted(points, key=lambda p: (tuple(-v for v in worst(p)), p.point.trial)):
+        if not any(_dominates(worst(other), best(one)) for other in found):
+            found.append(one)
+    return found
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(a >= b for a, b in zip(one, other, strict=True)) and one != other
 
 
 def _has_log(points: Sequence[Point], objective: int) -> bool:

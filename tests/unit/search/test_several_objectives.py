@@ -146,3 +146,19 @@ def test_the_plan_says_that_the_verdict_is_about_the_knee(experiment):
     said = dict(plan_lines(experiment(text=TEXT), first=[]))
     assert said["objectives"].startswith("maximize output_tokens_per_second and minimize ttft_p95_ms:")
     assert "objectives" not in dict(plan_lines(experiment(), first=[]))
+
+
+def test_the_best_so_far_is_the_knee(finished):
+    run = finished("validation.enabled=false")
+    best = run.strategy.history.best()
+    assert best.params["slots"] == 4
+
+
+def test_the_search_goes_on_while_the_front_gets_new_trials(finished):
+    # in the order of the grid's draw each of them is on the front, and the knee is an early one
+    figures = {slots: (100 * slots, 50 * slots) for slots in FIGURES}
+    run = finished("validation.enabled=false", "search.budget.no_better_for=1", figures=figures)
+    assert len(run.searched) == len(FIGURES)
+    beaten = {slots: ((100, 50) if slots == 2 else (50, 90)) for slots in FIGURES}
+    run = finished("validation.enabled=false", "search.budget.no_better_for=1", figures=beaten)
+    assert len(run.searched) == 2

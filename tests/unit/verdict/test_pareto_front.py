@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -54,6 +55,35 @@ def test_a_trial_whose_intervals_are_all_apart_is_beaten():
 def test_where_an_interval_is_not_known_nobody_is_called_beaten():
     one, other = Point(0, (100.0, 50.0), (UNKNOWN, (50.0, 50.0))), Point(1, (10.0, 900.0), (UNKNOWN, UNKNOWN))
     assert front_of([one, other], maximize=UP_DOWN).place(1) == "near"
+
+
+def test_the_front_is_what_holding_each_against_each_gives():
+    rng = random.Random(3)
+    for _ in range(200):
+        up = tuple(rng.random() < 0.5 for _ in range(rng.choice((2, 3))))
+        drawn = [drawn_point(rng, trial, len(up)) for trial in range(rng.randint(1, 12))]
+        on = {p.trial for p in drawn if not any(beats(q.values, p.values, up) for q in drawn)}
+        sure = {p.trial for p in drawn if any(surely(q, p, up) for q in drawn)}
+        found = front_of(drawn, maximize=up)
+        assert set(found.trials) == on
+        assert {p.trial for p in found.near} == {p.trial for p in drawn} - on - sure
+
+
+def drawn_point(rng, trial, objectives):
+    values = tuple(float(rng.randint(1, 5)) for _ in range(objectives))
+    ends = [(v - rng.choice((0, 0.5, 1)), v + rng.choice((0, 0.5, 1, math.inf))) for v in values]
+    return Point(trial, values, tuple(UNKNOWN if rng.random() < 0.1 else end for end in ends))
+
+
+def beats(one, other, up):
+    pairs = [(a, b) if more else (-a, -b) for a, b, more in zip(one, other, up, strict=True)]
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def surely(one, other, up):
+    worst = [a[0] if more else a[1] for a, more in zip(one.intervals, up, strict=True)]
+    best = [b[1] if more else b[0] for b, more in zip(other.intervals, up, strict=True)]
+    return beats(worst, best, up)
 
 
 def test_an_open_end_is_no_better_end():
