@@ -25,7 +25,7 @@ def endpoint(serve: Callable[..., Endpoint], trial: Callable[..., TrialConfig]) 
 
 def measured(endpoint: Endpoint, **given: object) -> PointResult:
     fields = {"chat": True, "concurrency": 2, "round_seconds": 1.0, **given}
-    load = HttpLoad(Workload.model_validate(fields))
+    load = HttpLoad(Workload.model_validate({k: v for k, v in fields.items() if v is not None}))
     try:
         load.open(endpoint, salt="a")
         return load.run_round(1, cancel=lambda: False).points[0]
@@ -52,6 +52,16 @@ def test_turns_carry_the_engines_answers_and_it_counts_them(
         for asked in (24, 64, 104)
     ]
     assert means[0] + 25 < means[1] and means[1] + 25 < means[2]
+
+
+def test_conversations_that_begin_at_a_rate_are_answered_and_find_their_past_in_the_cache(
+    endpoint: Endpoint,
+) -> None:
+    open_loop = {"concurrency": None, "request_rate": 2.0, "arrivals": "constant", "round_seconds": 2.0}
+    found = measured(endpoint, scenario="D(24,4)", conversations={"turns": 3}, **open_loop)
+    assert found.errors == {} and found.requests > 3
+    assert found.trust.achieved == pytest.approx(2, abs=0.5) and not found.trust.invalid
+    assert not found.trust.contaminated and found.trust.implied_hit_rate > 0.4
 
 
 def test_a_dataset_of_messages_with_sampling_is_served(endpoint: Endpoint, tmp_path: Path) -> None:
