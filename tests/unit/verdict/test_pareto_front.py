@@ -148,9 +148,10 @@ def test_the_knee_does_not_depend_on_units():
 def test_a_front_that_does_not_bulge_has_no_knee_and_the_better_end_is_taken():
     # on log scales (0, 1), (0.2, 0.2), (1, 0): the middle lies behind the chord
     values = [(100 * 4**x, 10 ** (2 - y)) for x, y in ((0, 1), (0.2, 0.2), (1, 0))]
-    found = front_of(points(*values), maximize=UP_DOWN)
-    assert not found.bulges
-    assert found.knee == 0  # a tenth of the latency for a quarter of the throughput
+    for unit in (1, 7, 60, 1000, 1 / 3):
+        found = front_of(points(*((v / unit, w * unit) for v, w in values)), maximize=UP_DOWN)
+        assert not found.bulges
+        assert found.knee == 0  # a tenth of the latency for a quarter of the throughput
 
 
 def test_noise_is_not_spread_over_the_whole_unit():
