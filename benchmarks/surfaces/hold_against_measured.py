@@ -2,9 +2,9 @@
 
     python benchmarks/surfaces/hold_against_measured.py
 
-The source package carries measured TTFT and TPOT (systems/silicon_sample.csv, mostly InferenceMAX and NVIDIA's
-own runs) beside its tables. Each is a closed loop of fixed lengths; limits that were not told are the engines'
-defaults.
+Beside its tables the source package carries TTFT and TPOT as measured (systems/silicon_sample.csv, mostly
+InferenceMAX and NVIDIA's own runs). Each is a closed loop of fixed lengths; limits that were not told are the
+engines' defaults.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Sglang:
 
     def layout(self, params: Params, facts: Facts) -> dict[str, Any]:
         """See Engine."""
-        tp, dp = params["tp_size"], params.get("dp_size", 1)
+        tp, dp = _width(params, facts), params.get("dp_size", 1)
         model, gemm, moe, _ = facts.checkpoints[params.get("weights", "only")]
         kv = params.get("kv_cache_dtype", "auto")
         backend = params.get("attention_backend", facts.more.get("attention", "fa3"))
@@ -31,7 +31,7 @@ class Sglang:
             raise Failed(FailureClass.CRASH, 0.1)  # FlashAttention 3 takes e4m3 alone
         if backend == "fa3" and not facts.more.get("fa3", True):
             raise Failed(FailureClass.CRASH, 0.0)
-        attention_dp = bool(params.get("enable_dp_attention"))
+        attention_dp = bool(facts.more.get("dp_attention"))
         ep = params.get("ep_size", 1)
         width = facts.more.get("expert_block_width")
         if moe == "fp8_block" and width and width / (tp / ep) % 128:
@@ -75,7 +75,7 @@ class Sglang:
         if left < graphs + memory.activation(prompt) + 2 * running * facts.vocabulary * 4:
             raise Failed(FailureClass.ACCELERATOR_OOM, 1.0)  # at the first large prompts
         drafts = params.get("speculative_num_steps", 0)
-        dp = params.get("dp_size", 1) if params.get("enable_dp_attention") else 1
+        dp = params.get("dp_size", 1) if facts.more.get("dp_attention") else 1
         return Rules(
             max_running=max(1, running // dp),
             step_tokens=max(1, prompt // dp),
@@ -112,9 +112,14 @@ class Sglang:
 
     def start_seconds(self, params: Params, facts: Facts) -> float:
         """Imports and workers, then a graph for each size: all to 8, then by 8."""
-        world = params["tp_size"] * (1 if params.get("enable_dp_attention") else self.replicas(params))
+        ranks = 1 if facts.more.get("dp_attention") else self.replicas(params)
+        world = _width(params, facts) * ranks
         seconds = 24.0 + (6.0 + 1.5 * world if world > 1 else 0.0)
         if not params.get("disable_cuda_graph"):
             sizes = 4 + params.get("cuda_graph_max_bs", 160) / 8
             seconds += 5.0 + sizes * 0.008 * facts.layers * (1 + params.get("speculative_num_steps", 0))
         return seconds
+
+
+def _width(params: Params, facts: Facts) -> int:
+    return int(params.get("tp_size", facts.more.get("tp_size", 1)))

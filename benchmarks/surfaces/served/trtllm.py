@@ -13,6 +13,7 @@ from tuner.errors import FailureClass
 HOST_MS = 0.7  # of a step; held against published measurements, see README.md
 HOST_MS_PER_SEQUENCE = 0.006
 OUTSIDE_BYTES = 1.2 * GIB
+_EXPERT_KERNELS = {"CUTLASS": "w4a8_mxfp4_mxfp8", "TRITON": "w4a16_mxfp4"}
 
 
 class TrtLlm:
@@ -24,9 +25,8 @@ class TrtLlm:
         model, gemm, moe, _ = facts.checkpoints[params.get("weights", "only")]
         if params["max_num_tokens"] < params["max_batch_size"]:
             raise Failed(FailureClass.CRASH, 0.1)
-        ep = params.get("ep_size", 1)
-        if tp % ep:
-            raise Failed(FailureClass.CRASH, 0.0)  # moe_tp * moe_ep must be tp
+        ep = tp  # tensor parallel experts in MXFP4 have no tables
+        moe = _EXPERT_KERNELS.get(params.get("moe_backend", ""), moe)
         found: dict[str, Any] = {
             "model": model,
             "system": facts.system,
@@ -57,7 +57,7 @@ class TrtLlm:
         free -= memory.activation(tokens)
         if free <= 0:
             raise Failed(FailureClass.ACCELERATOR_OOM, 0.7)
-        cache = params["kv_cache_free_gpu_memory_fraction"] * free
+        cache = params.get("kv_cache_free_gpu_memory_fraction", 0.9) * free
         graphs = (0.4 + 0.8 * min(batch, 512) / 512 * facts.layers / 32) * GIB
         if free - cache < graphs + 2 * batch * facts.vocabulary * 4:
             raise Failed(FailureClass.ACCELERATOR_OOM, 0.95)

@@ -53,7 +53,7 @@ class Vllm:
     def rules(self, params: Params, facts: Facts, memory: Memory) -> Rules:
         """Of total memory; graphs and the sampler's warm-up need what the fraction leaves."""
         tokens, sequences = params["max_num_batched_tokens"], params["max_num_seqs"]
-        kept = params["gpu_memory_utilization"] * memory.capacity
+        kept = params.get("gpu_memory_utilization", 0.92) * memory.capacity
         needed = memory.weights + memory.activation(tokens) + memory.communication + OUTSIDE_BYTES
         if memory.weights + memory.communication + OUTSIDE_BYTES > memory.capacity:
             raise Failed(FailureClass.ACCELERATOR_OOM, 0.3)  # while loading
