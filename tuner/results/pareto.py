@@ -67,6 +67,14 @@ def place_of(front: Front | None, line: TrialLine) -> str:
     return "within noise" if found == "near" else found
 
 
+def gain_in(seen: Overview, verdict: Verdict) -> str:
+    """What the verdict's gain is a gain in."""
+    if any(one.weight for one in verdict.objectives):
+        return "the balance of the objectives"
+    goal = seen.goal
+    return goal.metric if goal.maximize else f"{goal.metric} (baseline over trial: less is better)"
+
+
 def front_json(seen: Overview, verdict: Verdict) -> dict[str, Any] | None:
     """What best.json holds of it: None for one objective.
 

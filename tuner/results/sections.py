@@ -9,6 +9,7 @@ from tuner.results.figures import figure, limit_text
 from tuner.results.html import Charts, Markup, details, facts, tag
 from tuner.results.html import table as html_table
 from tuner.results.overview import BASELINE, Overview, outcome, why
+from tuner.results.pareto import gain_in
 from tuner.verdict import Outcome, Verdict
 from tuner.verdict.sentences import share
 
@@ -136,8 +137,9 @@ def validation(seen: Overview, page: Charts) -> Markup:
         return Markup("")
     found = seen.verdict
     picture = charts.gain_picture(found.gain, found.blocks) if found else None
-    where = " in the balance of the objectives" if found and found.objectives else ""
-    caption = f"Gain of trial {found.gain_of} over the baseline{where}" if found and found.gain else ""
+    caption = ""
+    if found and found.gain:
+        caption = f"Gain of trial {found.gain_of} over the baseline in {gain_in(seen, found)}"
     panes = [
         tag("div", tag("h3", "Each block"), page.place("blocks", charts.validation_values(seen), height=280))
     ]

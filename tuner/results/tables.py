@@ -14,7 +14,7 @@ from rich.text import Text
 from tuner.results.figures import duration, figure, limit_text
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
-from tuner.results.pareto import place_of, placed
+from tuner.results.pareto import gain_in, place_of, placed
 from tuner.results.run_directory import RunDirectory
 from tuner.trial.ports import Phase
 from tuner.verdict import Front, Outcome, Verdict
@@ -136,7 +136,8 @@ def closing(run: RunDirectory) -> RenderableType:
     parts: list[RenderableType] = [Text(verdict.headline, style=f"bold {style}")]
     parts += [Text(sentence) for sentence in verdict.details]
     if verdict.gain is not None and verdict.outcome is Outcome.ONLY_WINNER_FEASIBLE:
-        parts.append(Text(f"Gain of trial {verdict.gain_of}: {gain_text(verdict.gain)}"))
+        said = f"Gain of trial {verdict.gain_of}: {gain_text(verdict.gain)} in {gain_in(seen, verdict)}"
+        parts.append(Text(said))
     if comparison := _comparison(seen, verdict):
         parts.append(comparison)
     if seen.front is not None and seen.front.points:
@@ -150,7 +151,7 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
     if winner is None:
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     table.add_column("baseline", justify="right")
     table.add_column(
         Text(f"winner (trial {winner.trial})" if verdict.recommends else f"trial {winner.trial}")

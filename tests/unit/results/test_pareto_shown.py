@@ -144,3 +144,14 @@ def test_before_any_feasible_trial_the_report_says_so(new_run: NewRun, lines: An
     made.append_trial(lines.failed_line(0))
     assert "No feasible trial has been measured" in write_report(made).read_text(encoding="utf-8")
     assert "no feasible trial yet" in to_text(status(made, now=lines.now))
+
+
+def test_a_gain_in_a_cost_says_which_way_it_is_told(new_run: NewRun, lines: Any) -> None:
+    made = new_run(goals=(Goal(COST, False),))
+    lines.fill(made)
+    gain = Gain(0.25, 0.2, 0.3, (0.25, 0.25))
+    write_best(made, Verdict(Outcome.ONLY_WINNER_FEASIBLE, 0, 1, "Only trial 1.", gain=gain, gain_of=1))
+    said = " ".join(to_text(closing(made), width=200).split())
+    assert f"in {COST} (baseline over trial: less is better)" in said
+    page = write_report(made).read_text(encoding="utf-8")
+    assert f"Gain of trial 1 over the baseline in {COST} (baseline over trial" in page
