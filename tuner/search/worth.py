@@ -68,7 +68,9 @@ def with_front(verdict: Verdict, history: History, measured: Sequence[Validated]
         baseline=verdict.baseline,
         blocks=verdict.blocks,
     )
+    wins = verdict.recommends and verdict.winner not in (None, verdict.baseline)
     said = [
+        *(several.trade_told(gains, about) if wins and about is not None else []),
         *several.each_objective(gains),
         *several.front_told(history.front(without=verdict.out), about),
         *([several.balance_explained(gains)] if worth.balance else []),

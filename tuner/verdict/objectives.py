@@ -86,6 +86,15 @@ def each_objective(gains: Sequence[ObjectiveGain]) -> list[str]:
     return [f"In each objective (a plus is better{inverse}): {'; '.join(told)}."]
 
 
+def trade_told(gains: Sequence[ObjectiveGain], trial: int) -> list[str]:
+    """Whether a winner costs something in an objective; nothing where that is not told apart."""
+    worse = [g.metric for g in gains if g.word == "worse"]
+    if worse:
+        return [f"Trial {trial} is a trade: it is worse in {' and '.join(worse)}."]
+    every = gains and all(g.word == "better" for g in gains)
+    return [f"Trial {trial} is better in every objective."] if every else []
+
+
 def balance_explained(gains: Sequence[ObjectiveGain]) -> str:
     """What the balance is."""
     counted = ", ".join(f"{g.metric} {g.weight:.2f}" for g in gains if g.weight)

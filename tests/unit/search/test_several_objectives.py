@@ -77,6 +77,13 @@ def test_the_verdict_is_about_the_knee_and_gives_the_gain_in_each_objective(fini
     assert "the balance of output_tokens_per_second and ttft_p95_ms" in found.headline
 
 
+def test_a_winner_that_costs_something_in_an_objective_is_called_a_trade(finished):
+    found = verdict_of(finished("validation.top=1"))
+    assert found.details[0] == f"Trial {found.winner} is a trade: it is worse in ttft_p95_ms."
+    whole = verdict_of(finished("validation.top=1", figures={**FIGURES, 4: (190, 40)}))
+    assert whole.details[0] == f"Trial {whole.winner} is better in every objective."
+
+
 def test_the_gain_is_that_of_the_balance(finished):
     found = verdict_of(finished("validation.top=1"))
     tokens, ttft = found.objectives
