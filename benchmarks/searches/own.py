@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -63,6 +64,7 @@ def _run(work: tuple[str, int, dict[str, Any]]) -> dict[str, Any]:
         recorded.surface,
         seed,
         truth=recorded.truth,
+        timed=time.process_time,
         **{"parallel": 1, "trials": MOST_TRIALS, "until_found": True, "grace_trials": GRACE, **given},
     )
     return {

@@ -16,7 +16,7 @@ _MOMENTS = ("measured", "recommended", "kept")
 
 def outcomes_table(outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> Table:
     """One row a seed, seconds and trials in a cell, then the median and the 90th percentile."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     for title in ("seed", *_MOMENTS, "all", "busy", "at the end"):
         table.add_column(title, justify="right", no_wrap=True)
     for outcome in outcomes:
