@@ -118,6 +118,11 @@ def better(metric: str) -> str:
     return METRICS[metric.rpartition(".")[2]].better
 
 
+def cost(metric: str) -> bool:
+    """Whether it is told in money."""
+    return METRICS[metric.rpartition(".")[2]].kind == "price"
+
+
 def _asked_metrics(seen: Overview) -> list[str]:
     return [*(goal.metric for goal in seen.state.goals), *seen.state.slos]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tuner.errors import UserError
 from tuner.results.arms import Arm, gains, paired_arms, winner
-from tuner.results.comparable import Difference, Load, better, common_metrics, differences
+from tuner.results.comparable import Difference, Load, better, common_metrics, cost, differences
 from tuner.results.deploy_times import PartTime, part_times
 from tuner.results.figures import duration, figure
 from tuner.results.overview import Overview
@@ -25,6 +25,7 @@ from tuner.verdict.sentences import share
 from tuner.verdict.unpaired import Estimate, Ratio, estimate, welch_ratio
 
 Values = Sequence[float]
+_PRICES = ("deploy.price_per_hour", "prices", "deploy.accelerators")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,9 @@ def _notes(a: Overview, b: Overview, load: Load, pairs: tuple[Pair, ...]) -> lis
     workload = [one.key for one in differences(a, b) if one.key.startswith("workload.")]
     if rest := [key for key in workload if not key.startswith("workload.points.")]:
         notes.append(f"The loads are not quite alike: {', '.join(rest)} differ.")
+    priced = any(cost(row.metric) for pair in pairs for row in pair.rows)
+    if priced and [one for one in differences(a, b) if one.key.startswith(_PRICES)]:
+        notes.append("The prices differ: a ratio of costs holds both the speed and the price.")
     for name, seen in (("A", a), ("B", b)):
         if winner(seen) is None:
             why = seen.verdict.headline if seen.verdict else "no trial was feasible so far"

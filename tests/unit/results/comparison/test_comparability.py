@@ -89,3 +89,16 @@ def test_goodput_is_compared_only_by_the_same_limits(make_run: MakeRun, limit: f
     b = make_run("bgood000-b", values, goals=goals, goodput={"ttft_ms": limit})
     rows = [row.metric for row in compare(a, b).pairs[0].rows]
     assert ("goodput" in rows) is compared and GOAL in rows
+
+
+@pytest.mark.parametrize(("price", "said"), [(2.5, False), (5.0, True)])
+def test_costs_at_different_prices_are_said_to_be_so(make_run: MakeRun, price: float, said: bool) -> None:
+    goals = (Goal(GOAL, True), Goal("cost_per_million_tokens", False))
+    values = {0: (100, 104, 98), 3: (200, 205, 195)}
+    a = make_run("acost000-a", values, goals=goals)
+    b = make_run("bcost000-b", values, goals=goals)
+    for run, one in ((a, 2.5), (b, price)):
+        file = run.path / "experiment.yaml"
+        file.write_text(f"{file.read_text()}deploy: {{price_per_hour: {one}}}\n")
+    notes = compare(a, b).notes
+    assert any(note.startswith("The prices differ") for note in notes) is said
