@@ -10,7 +10,16 @@ import pandas
 from tuner.results.lines import TrialLine
 
 _PLAIN = ("trial", "phase", "attempt", "block", "state", "feasible")
-_LAST = ("accelerator_seconds", "engine_version", "node", "cold", "reason", "started", "ended")
+_LAST = (
+    "accelerator_seconds",
+    "price_per_hour",
+    "engine_version",
+    "node",
+    "cold",
+    "reason",
+    "started",
+    "ended",
+)
 
 
 def trials_frame(lines: Sequence[TrialLine]) -> pandas.DataFrame:

@@ -79,6 +79,7 @@ class TrialLine:
         failure: why it gave no measurement; None where it gave one.
         times: seconds of each part: queue, the parts of deploying, warmup, rounds, release, ...
         accelerator_seconds: accelerators times seconds from having them to the deployment's end.
+        price_per_hour: of the deployment; None where the experiment names no price.
         cold: the first use of the model on that node; None where that is not known.
         reason: why it was stopped, one line; "" where it was not.
         started: Unix time.
@@ -100,6 +101,7 @@ class TrialLine:
     failure: Failure | None = None
     times: dict[str, float] = field(default_factory=dict)
     accelerator_seconds: float = 0.0
+    price_per_hour: float | None = None
     engine_version: str = ""
     node: str = ""
     cold: bool | None = None
@@ -111,6 +113,12 @@ class TrialLine:
     def key(self) -> tuple[int, Phase, int]:
         """Which deployment it is."""
         return self.trial, self.phase, self.attempt
+
+    @property
+    def cost(self) -> float | None:
+        """What it has cost from its place to its end, in the prices' currency; None without a price."""
+        held = self.times.get("total", self.ended - self.started) - self.times.get("queue", 0.0)
+        return None if self.price_per_hour is None else self.price_per_hour * held / 3600
 
     @property
     def value(self) -> float | None:

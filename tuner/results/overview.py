@@ -186,6 +186,12 @@ class Overview:
         """Of all deployments."""
         return math.fsum(line.accelerator_seconds for line in self.trials) / 3600
 
+    @property
+    def cost(self) -> float | None:
+        """Of all deployments, at the experiment's prices; None where it names none."""
+        costs = [line.cost for line in self.trials if line.cost is not None]
+        return math.fsum(costs) if costs else None
+
 
 def wins(line: TrialLine) -> bool:
     """Whether a trial may be the best: feasible, measured to its end, with a value."""

@@ -190,6 +190,8 @@ def run_facts(seen: Overview) -> Markup:
     if nodes:
         rows["nodes"] = ", ".join(nodes)
     rows["accelerator-hours"] = f"{seen.accelerator_hours:.3f}"
+    if seen.cost is not None:
+        rows["cost of the run"] = f"{figure(seen.cost)} at the experiment's prices"
     rows.update({name: value for name, value in state.machine.items() if name not in rows})
     text = seen.run.experiment_yaml()
     unfold = tag("details", tag("summary", "The experiment, resolved"), tag("pre", text)) if text else ""

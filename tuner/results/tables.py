@@ -73,6 +73,8 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
     if seen.front is not None and seen.front.points:
         table.add_row("Pareto front", Text(_front_so_far(seen.front)))
     table.add_row("accelerators", f"{seen.accelerator_hours:.2f} hours")
+    if seen.cost is not None:
+        table.add_row("cost so far", f"{figure(seen.cost)} at the experiment's prices")
     if seen.verdict is not None:
         table.add_row("verdict", Text(seen.verdict.headline))
         table.add_row("report", Text(str(run.report_path)))

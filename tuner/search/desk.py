@@ -289,6 +289,7 @@ class Desk:
             failure=failure,
             times=times,
             accelerator_seconds=(ended - entry.placed(ended)) * trial.accelerators,
+            price_per_hour=self._space.price_per_hour(trial.params),
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
             cold=entry.cold,

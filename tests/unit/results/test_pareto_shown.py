@@ -155,3 +155,19 @@ def test_a_gain_in_a_cost_says_which_way_it_is_told(new_run: NewRun, lines: Any)
     assert f"in {COST} (baseline over trial: less is better)" in said
     page = write_report(made).read_text(encoding="utf-8")
     assert f"Gain of trial 1 over the baseline in {COST} (baseline over trial" in page
+
+
+def test_what_the_run_has_cost_is_told_where_there_is_a_price(new_run: NewRun, lines: Any) -> None:
+    made = new_run()
+    made.append_trial(lines.trial_line(0, times={"total": 110.0, "queue": 10.0}, price_per_hour=7.2))
+    made.append_trial(lines.trial_line(1, times={"total": 60.0}, price_per_hour=3.6))
+    assert Overview.of(made).cost == pytest.approx(0.2 + 0.06)
+    assert "cost so far 0.26 at" in " ".join(to_text(status(made, now=lines.now)).split())
+    assert "cost of the run" in write_report(made).read_text(encoding="utf-8")
+
+
+def test_without_a_price_nothing_is_said_of_cost(new_run: NewRun, lines: Any) -> None:
+    made = new_run()
+    lines.fill(made)
+    assert Overview.of(made).cost is None
+    assert "cost" not in to_text(status(made, now=lines.now))

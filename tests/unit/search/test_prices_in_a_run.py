@@ -36,6 +36,8 @@ def test_every_round_says_what_it_was_served_on_and_what_that_cost(finished):
         (point,) = line.round.points
         assert point.accelerators == held[line.trial]
         assert point.price_per_hour == pytest.approx(3.6 * held[line.trial])
+    for line in finished.store.trials:
+        assert line.cost == pytest.approx(line.accelerator_seconds * 3.6 / 3600)
 
 
 def test_the_cheapest_that_keeps_the_limits_is_validated(finished):
