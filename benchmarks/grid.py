@@ -8,9 +8,9 @@
 Every visit deploys a configuration anew and measures it as a trial does. Visits are interleaved: each pass
 goes over all configurations that still need one in a freshly drawn order, so that a slow quarter of an hour
 touches all of them alike. Visits that something else on the machine may have shaped are kept and not counted.
-A configuration is done when the 95 % interval of its mean (Student's t, the
-deployment is the unit) has a half-width of at most 5 %, or when it failed twice. Visits are appended as they
-end; the same command goes on where it was stopped.
+A configuration is done when the 95 % interval of its mean (Student's t, the deployment is the unit) has a
+half-width of at most 5 %, or with `--passes N` when N visits of it count, or when it failed twice. Visits are
+appended as they end; the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -75,10 +75,13 @@ def values_of(rows: list[dict[str, str]], metric: str) -> list[float]:
     return [float(r[metric]) for r in clean if not r["failure"]]
 
 
-def is_done(rows: list[dict[str, str]], metric: str) -> bool:
+def is_done(rows: list[dict[str, str]], metric: str, passes: int | None = None) -> bool:
+    """By the width of its interval, or where `passes` is given by that many visits that count."""
     if sum(bool(r["failure"]) for r in rows) >= 2:
         return True
     values = values_of(rows, metric)
+    if passes is not None:
+        return len(values) >= passes
     return len(values) >= LEAST_VISITS and half_width(values) <= HALF_WIDTH
 
 
@@ -141,14 +144,16 @@ def visit(
     return row
 
 
-def measure(experiment: Experiment, path: Path, *, minutes: float, seed: int, rounds: int) -> None:
+def measure(
+    experiment: Experiment, path: Path, *, minutes: float, seed: int, rounds: int, passes: int | None
+) -> None:
     """Visit until every configuration is done, or the time is up."""
     backend, engine_load = backend_for(experiment), HttpLoad(experiment.workload)
     metric = experiment.objective[0].metric
     grid = configurations(experiment)
     visits, deadline, rng, number = read(path), time.monotonic() + minutes * 60, random.Random(seed), 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    while left := [p for p in grid if not is_done(visits[key_of(p)], metric)]:
+    while left := [p for p in grid if not is_done(visits[key_of(p)], metric, passes)]:
         rng.shuffle(left)
         for params in left:
             if time.monotonic() > deadline:
@@ -253,11 +258,19 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=1, help="of a visit; more visits are better than more rounds"
     )
+    parser.add_argument("--passes", type=int, help="visits that count of each, in place of narrow intervals")
     given = parser.parse_args()
     experiment = load_experiment(given.experiment)
     if given.what == "measure":
         print(f"cores {available_cores()}")
-        measure(experiment, given.visits, minutes=given.minutes, seed=given.seed, rounds=given.rounds)
+        measure(
+            experiment,
+            given.visits,
+            minutes=given.minutes,
+            seed=given.seed,
+            rounds=given.rounds,
+            passes=given.passes,
+        )
     elif given.what == "show":
         show(experiment, read(given.visits))
     else:
