@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from difficulty import difficulty_of
 
+from tuner.search.replay.surface import read_surface
 from tuner.spec import load_experiment
 
 HERE = Path(__file__).parent
@@ -34,8 +35,9 @@ def digest(path: Path) -> str:
 def entry(name: str, role: str) -> dict[str, str]:
     folder = HERE / name
     experiment = load_experiment(folder / "experiment.yaml")
+    read_surface(folder / "surface.csv", experiment)  # raises where a replay would refuse it
     with (folder / "surface.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     counts = {k: f"{v:.4g}" for k, v in asdict(difficulty_of(experiment, rows)).items()}
     files = {"surface": folder / "surface.csv", "experiment": folder / "experiment.yaml"}
     return {"name": name, "role": role, **counts, **{f"{k}_sha256": digest(v) for k, v in files.items()}}

@@ -179,7 +179,7 @@ RECIPES: dict[str, tuple[Engine, Facts]] = {
             },
             layers=80,
             vocabulary=128_256,
-            longest=32_768,
+            longest=131_072,
             prompt_longest=20_000,
             load_bytes_per_second=1.5 * GB,
         ),

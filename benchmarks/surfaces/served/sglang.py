@@ -71,14 +71,15 @@ class Sglang:
         graphs = 0.0 if params.get("disable_cuda_graph") else (0.5 + 0.002 * graph * facts.layers / 16) * GIB
         if left < graphs:
             raise Failed(FailureClass.ACCELERATOR_OOM, 0.9)  # Capture cuda graph failed
-        prompt = min(chunk if chunk > 0 else 16384, 16384)
-        if left < graphs + memory.activation(prompt) + 2 * running * facts.vocabulary * 4:
+        ranks = params.get("dp_size", 1) if facts.more.get("dp_attention") else 1
+        prompt = max(1, min(chunk, 16384) // ranks)
+        logits = 2 * max(1, running // ranks) * facts.vocabulary * 4
+        if left < graphs + memory.activation(prompt) + logits:
             raise Failed(FailureClass.ACCELERATOR_OOM, 1.0)  # at the first large prompts
         drafts = params.get("speculative_num_steps", 0)
-        dp = params.get("dp_size", 1) if facts.more.get("dp_attention") else 1
         return Rules(
-            max_running=max(1, running // dp),
-            step_tokens=max(1, prompt // dp),
+            max_running=max(1, running // ranks),
+            step_tokens=prompt,
             mixed=bool(params.get("enable_mixed_chunk")) and not drafts,
             chunked=True,
             kv_tokens=kv_tokens,
