@@ -17,7 +17,7 @@ GOALS = (Goal("output_tokens_per_second", True),)
 SLOS = ("ttft_p95_ms",)
 GRID = """\
 parameters:
-  slots: {values: [1, 2, 4, 8, 16, 32], flag: --parallel}
+  slots: {values: [1, 2, 4, 8, 16, 32], flag: --slots}
   batch: {values: [32, 64, 128, 256, 512], flag: -b}
   mode: {values: [fast, safe, odd], flag: --mode}
   fraction: {low: 0.7, high: 0.9, step: 0.05, flag: --fraction}

@@ -13,7 +13,7 @@ from tuner.search.auto.encoding import Encoding, Levels
 from tuner.search.auto.failures import Failures
 from tuner.search.auto.kernel import Kernel
 from tuner.search.auto.model import scalar
-from tuner.search.auto.surrogate import Surrogate
+from tuner.search.auto.surrogate import Known, Surrogate
 
 PARAMETERS = """\
 parameters:
@@ -41,13 +41,18 @@ def apart(x):
     return np.stack([(x[:, None, i] - x[None, :, i]) ** 2 for i in range(x.shape[1])])
 
 
+def known(x, values, variance=None, lines=None):
+    lines = np.zeros((len(x), 0)) if lines is None else lines
+    return Known(apart(x), values, np.ones(len(x)) if variance is None else variance, lines)
+
+
 def predicted(surrogate, x, new):
     """With an encoding of plain numbers, a column each."""
     levels = Levels(
         [new[:, [i]] for i in range(new.shape[1])], [np.arange(len(new))] * new.shape[1], len(new)
     )
     tables = [(x[:, None, i] - new[None, :, i]) ** 2 for i in range(x.shape[1])]
-    return surrogate.predict(tables, levels)
+    return surrogate.predict(tables, levels, np.zeros((len(new), 0)))
 
 
 def test_numbers_lie_by_their_ratios_or_ranks_between_0_and_1(encoding):
@@ -78,10 +83,11 @@ def test_the_slopes_of_the_likelihood_are_those_of_finite_differences():
     values, variance = np.sin(3 * x[:, 0]) + x[:, 1] * x[:, 2], np.linspace(1, 3, 9)
     surrogate = Surrogate(3)
     centre, _ = surrogate._centre()
+    stands_on = known(x, values, variance, 0.3 * x)
     theta = centre + 0.3 * rng.normal(size=len(centre))
 
     def cost(at):
-        return surrogate._negative_log_posterior(at, apart(x), values, variance)
+        return surrogate._negative_log_posterior(at, stands_on)
 
     steps = 1e-5 * np.eye(len(theta))
     numeric = [(cost(theta + step)[0] - cost(theta - step)[0]) / 2e-5 for step in steps]
@@ -93,7 +99,7 @@ def test_a_surrogate_tells_what_matters_from_what_does_not():
     x = rng.random((30, 4))
     values = np.log(100 * (1 + x[:, 0]) * (1 + 0.5 * x[:, 2])) + 0.01 * rng.normal(size=30)
     surrogate = Surrogate(4)
-    surrogate.fit(apart(x), values, np.ones(30))
+    surrogate.fit(known(x, values))
     new = rng.random((40, 4))
     mean, deviation = predicted(surrogate, x, new)
     true = np.log(100 * (1 + new[:, 0]) * (1 + 0.5 * new[:, 2]))
@@ -106,9 +112,9 @@ def test_a_measurement_of_fewer_rounds_is_believed_less():
     x = np.array([[0.0], [0.5], [1.0]])
     surrogate = Surrogate(1, steps=0)
     values = np.array([0.0, 0.3, 0.0])
-    surrogate.fit(apart(x), values, np.ones(3))
+    surrogate.fit(known(x, values))
     sure, _ = predicted(surrogate, x, x)
-    surrogate.condition(apart(x), values, np.array([1.0, 400.0, 1.0]))
+    surrogate.condition(known(x, values, np.array([1.0, 400.0, 1.0])))
     unsure, _ = predicted(surrogate, x, x)
     assert unsure[1] < sure[1] - 0.05
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from tuner.search.auto.candidates import Candidates
 from tuner.search.auto.encoding import Encoding, Places, Rows
-from tuner.search.auto.model import Model, scalar
+from tuner.search.auto.model import Model, Points, Trends, scalar
 from tuner.search.auto.options import AutoOptions
-from tuner.search.auto.outcomes import Outcomes, outcomes_of
+from tuner.search.auto.outcomes import Outcomes, missed_sign, outcomes_of
+from tuner.search.auto.roles import Roles
+from tuner.search.auto.trend import Slopes, learned, trend_of
 from tuner.search.history import History
 from tuner.spec.space import Params, Space
 from tuner.trial.objective import Goal
@@ -33,6 +35,7 @@ class Chooser:
         slos: Sequence[str],
         seed: int,
         options: AutoOptions | None = None,
+        slopes: Slopes | None = None,
     ) -> None:
         self._space = space
         self._history = history
@@ -42,14 +45,17 @@ class Chooser:
         self._options = options or AutoOptions()
         self._encoding = Encoding(space)
         self._candidates = Candidates(space, self._encoding)
-        self._rows: dict[int, list[float]] = {}  # of every trial
+        self._points: dict[int, tuple[list[float], list[float]]] = {}  # of every trial: columns, roles
+        self._roles = Roles(space)
+        self._trends = self._known_beforehand(learned() if slopes is None else slopes)
+        self._design = self._options.design if self._trends.objective is None else self._options.design_known
 
     def choose(self) -> Params | None:
         """A configuration that was not tried; None where there is none left."""
         seen = outcomes_of(self._history, self._goals, self._slos, stopped=self._options.stopped_trials)
-        for number in self._history.records.keys() - self._rows.keys():
+        for number in self._history.records.keys() - self._points.keys():
             params = self._history.records[number].params
-            self._rows[number] = self._encoding.row(params)
+            self._points[number] = self._encoding.row(params), self._roles.rows([params])[0].tolist()
             self._candidates.take(params)
         rng = random.Random(f"{self._seed}:{len(self._history.records)}")
         places = self._candidates.judged(rng, self._leaders(seen))
@@ -61,18 +67,47 @@ class Chooser:
         return dict(params)
 
     def _place(self, seen: Outcomes, places: Places, rng: random.Random) -> int:
-        if len(self._history.records) > self._options.design:
-            rows = self._encoded(seen.numbers)
-            values = scalar(seen.objectives, rng)
-            model = Model(seen, rows, values, encoding=self._encoding, options=self._options, rng=rng)
+        trend = self._trends
+        if self._options.alternate and len(self._history.records) % 2 == 0:
+            trend = Trends(None, [None] * len(self._slos))
+        if len(self._history.records) > (self._design if trend.objective else self._options.design):
+            known, ahead = self._encoded(seen.numbers), self._ahead(places)
+            middle = np.nan_to_num(np.nanmean(np.vstack([known.roles, ahead.roles]), axis=0))
+            model = Model(
+                seen,
+                scalar(seen.objectives, rng),
+                _centred(known, middle),
+                trends=trend,
+                encoding=self._encoding,
+                options=self._options,
+                rng=rng,
+            )
             if model.knows:
-                rate = model.gains(self._candidates.rows[places]).rate
+                rate = model.gains(_centred(ahead, middle)).rate
                 return int(places[int(np.argmax(rate))])
-        return self._farthest(self._encoded(sorted(self._rows)), places, rng)
+        return self._farthest(self._encoded(sorted(self._points)).rows, places, rng)
 
-    def _encoded(self, numbers: Sequence[int]) -> Rows:
-        found = [self._rows[number] for number in numbers]
-        return np.array(found, dtype=float).reshape(len(found), len(self._encoding.owner))
+    def _known_beforehand(self, slopes: Slopes) -> Trends:
+        names = self._roles.names
+        if not self._options.beforehand or not names:
+            return Trends(None, [None] * len(self._slos))
+        objective = None
+        if len(self._goals) == 1:
+            goal = self._goals[0]
+            objective = trend_of(goal.metric, names, slopes, sign=1.0 if goal.maximize else -1.0)
+        return Trends(objective, [trend_of(m, names, slopes, sign=missed_sign(m)) for m in self._slos])
+
+    def _encoded(self, numbers: Sequence[int]) -> Points:
+        rows = [self._points[number][0] for number in numbers]
+        roles = [self._points[number][1] for number in numbers]
+        return Points(
+            np.array(rows, dtype=float).reshape(len(rows), len(self._encoding.owner)),
+            np.array(roles, dtype=float).reshape(len(rows), len(self._roles.names)),
+        )
+
+    def _ahead(self, places: Places) -> Points:
+        roles = self._roles.rows([self._candidates.params[i] for i in places])
+        return Points(self._candidates.rows[places], roles)
 
     def _farthest(self, tried: Rows, places: Places, rng: random.Random) -> int:
         """The candidate whose nearest tried neighbour is farthest away; ties are drawn."""
@@ -90,3 +125,8 @@ class Chooser:
             if last is not None and last.score is not None and last.score.measured:
                 ranked.append((self._history.rank(last.score), number, params))
         return [params for *_, params in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _centred(points: Points, middle: Rows) -> Points:
+    """Roles around `middle`; what is not known of one stands there."""
+    return Points(points.rows, np.nan_to_num(points.roles - middle))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +18,11 @@ from tuner.search.auto.encoding import Encoding, Flags, Levels, Places, Rows
 from tuner.search.auto.failures import Failures
 from tuner.search.auto.options import AutoOptions
 from tuner.search.auto.outcomes import Outcomes
-from tuner.search.auto.surrogate import Prior, Surrogate
+from tuner.search.auto.surrogate import Known, Prior, Surrogate
+from tuner.search.auto.trend import Trend
 
 _MOST_FITTED = 80  # trials that the hyperparameters are fitted to
+_SECONDS_PRIOR = Prior(noise=(0.1, 0.7), spread=0.2)
 _TRIAL_SHARE = 0.5  # of a whole trial's noise variance that more rounds do not lessen
 
 
@@ -57,9 +60,10 @@ class Model:
     def __init__(
         self,
         outcomes: Outcomes,
-        rows: Rows,
         values: Rows,
+        known: Points,
         *,
+        trends: Trends,
         encoding: Encoding,
         options: AutoOptions,
         rng: random.Random,
@@ -67,38 +71,36 @@ class Model:
         """Fit everything.
 
         Args:
-            rows: the encoded configurations, (n, columns).
             values: the one figure that is to be high for each trial, NaN where unknown, (n,).
+            known: the trials' configurations.
         """
         self._options = options
         self._encoding = encoding
-        self._rows = rows
+        self._known = known
         self._running = outcomes.running
         self._rng = rng
         longest = float(outcomes.rounds[outcomes.whole].max(initial=1.0))
         few = np.maximum(1.0, longest / outcomes.rounds)
         self._variance = _TRIAL_SHARE + (1 - _TRIAL_SHARE) * few
-        self._objective = self._fitted(values, self._prior(options.noise))
-        self._slos: list[tuple[Surrogate, Rows]] = []
-        for column in outcomes.slos.T if options.slo_models else []:
-            known = column[~np.isnan(column)]
-            if len(known) and not (np.ptp(known) == 0 and known[0] <= 0):
-                fitted = self._fitted(column, self._prior(options.noise))
+        prior = self._prior(options.noise)
+        self._objective = self._fitted(values, prior, trends.objective)
+        self._slos: list[_Fitted] = []
+        for column, trend in zip(outcomes.slos.T, trends.slos, strict=True):
+            told = column[~np.isnan(column)]
+            if options.slo_models and len(told) and not (np.ptp(told) == 0 and told[0] <= 0):
+                fitted = self._fitted(column, prior, trend)
                 if fitted is not None:
                     self._slos.append(fitted)
-        costs = np.log(outcomes.seconds) if options.cost else np.full(len(rows), np.nan)
-        if options.cost_of == "measured":
-            costs[outcomes.failed] = np.nan
-        self._seconds = self._fitted(costs, self._prior(0.1))
+        costs = np.where(outcomes.failed, np.nan, np.log(outcomes.seconds))
+        self._seconds = self._fitted(costs, _SECONDS_PRIOR, steps=0) if options.cost else None
         self._failures = Failures()
         labelled = outcomes.failed | ~np.isnan(values)
         self._deploys = None
         if options.failure_kind == "regression" and options.failure_model and outcomes.failed.any():
             labels = np.where(labelled, np.where(outcomes.failed, -1.0, 1.0), np.nan)
-            prior = Prior(length=options.length, sizes=options.sizes, noise=(0.2, 0.7))
-            self._deploys = self._fitted(labels, prior)
+            self._deploys = self._fitted(labels, replace(prior, noise=(0.2, 0.7), spread=0.7))
         elif options.failure_model and labelled.any():
-            self._failures.fit(self._rows[labelled], ~outcomes.failed[labelled])
+            self._failures.fit(known.rows[labelled], ~outcomes.failed[labelled])
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
         self._nearest = 0.0
         if options.halving and self._best is None:
@@ -110,24 +112,24 @@ class Model:
         """Whether anything at all was measured."""
         return self._objective is not None
 
-    def gains(self, rows: Rows) -> Gains:
-        """What each of the encoded candidates, (m, columns), is worth."""
-        nothing = np.zeros(len(rows))
-        levels = self._encoding.levels(rows)
+    def gains(self, candidates: Points) -> Gains:
+        """What each of the candidates is worth."""
+        nothing = np.zeros(len(candidates.rows))
+        ahead = _Ahead.of(candidates, self._encoding)
         improvement, within, seconds = nothing, nothing.copy(), nothing
         if self._objective is not None and self._best is not None:
-            mean, deviation = self._predicted(self._objective, levels)
+            mean, deviation = self._predicted(self._objective, ahead)
             by = self._options.improvement
             judge = log_expected_improvement if by == "expected" else log_probability_of_improvement
             improvement = judge(mean, deviation, self._best)
         for fitted in self._slos:
-            mean, deviation = self._predicted(fitted, levels)
+            mean, deviation = self._predicted(fitted, ahead)
             within += log_probability_within(mean - self._nearest, deviation)
         if self._seconds is not None:
-            seconds, _ = self._predicted(self._seconds, levels)
-        deploys = self._failures.log_probability(rows)
+            seconds, _ = self._predicted(self._seconds, ahead)
+        deploys = self._failures.log_probability(candidates.rows)
         if self._deploys is not None:
-            mean, deviation = self._predicted(self._deploys, levels)
+            mean, deviation = self._predicted(self._deploys, ahead)
             deploys = log_probability_within(-mean, np.hypot(deviation, 0.2))
         return Gains(improvement, within, deploys, seconds)
 
@@ -136,43 +138,101 @@ class Model:
 
     def _incumbent(self, values: Rows, feasible: Flags) -> float | None:
         """What the best feasible trial is believed to be worth, its luck taken out."""
-        known = feasible & ~np.isnan(values)
-        if self._objective is None or not known.any():
+        good = feasible & ~np.isnan(values)
+        if self._objective is None or not good.any():
             return None
-        mean, _ = self._predicted(self._objective, self._encoding.levels(self._rows[known]))
+        mean, _ = self._predicted(self._objective, _Ahead.of(self._known.at(good), self._encoding))
         return float(mean.max())
 
-    def _fitted(self, values: Rows, prior: Prior) -> tuple[Surrogate, Rows] | None:
-        """A surrogate of one figure and the rows it stands on; what runs counts as measured as expected."""
-        known = np.flatnonzero(~np.isnan(values))
-        if not len(known):
+    def _fitted(
+        self, values: Rows, prior: Prior, trend: Trend | None = None, *, steps: int | None = None
+    ) -> _Fitted | None:
+        """A surrogate of one figure and what it stands on; what runs counts as measured as expected."""
+        told = np.flatnonzero(~np.isnan(values))
+        if not len(told):
             return None
         options = self._options
-        surrogate = Surrogate(self._encoding.parameters, prior=prior, steps=options.fit_steps)
-        few = self._some(known, _MOST_FITTED)
-        apart = self._encoding.apart(self._rows[few], self._rows[few])
-        surrogate.fit(apart, values[few], self._variance[few])
-        kept = self._some(known, options.most_points)
-        rows, found, variance = self._rows[kept], values[kept], self._variance[kept]
+        steps = options.fit_steps if steps is None else steps
+        fitted = _Fitted(Surrogate(self._encoding.parameters, prior=prior, steps=steps), self._known, trend)
+        few = self._some(told, _MOST_FITTED)
+        fitted.surrogate.fit(self._stood_on(few, values, fitted))
+        kept = self._some(told, options.most_points)
+        fitted.points = self._known.at(kept)
         if len(kept) > len(few):
-            surrogate.condition(self._encoding.apart(rows, rows), found, variance)
-        if self._running.any():
-            waiting = self._rows[self._running & np.isnan(values)]
-            believed, _ = self._predicted((surrogate, rows), self._encoding.levels(waiting))
-            rows = np.concatenate([rows, waiting])
-            found, variance = np.concatenate([found, believed]), np.append(variance, np.ones(len(waiting)))
-            surrogate.condition(self._encoding.apart(rows, rows), found, variance)
-        return surrogate, rows
+            fitted.surrogate.condition(self._stood_on(kept, values, fitted))
+        waiting = np.flatnonzero(self._running & np.isnan(values))
+        if len(waiting):
+            believed = values.copy()
+            believed[waiting], _ = self._predicted(fitted, _Ahead.of(self._known.at(waiting), self._encoding))
+            both = np.concatenate([kept, waiting])
+            fitted.points = self._known.at(both)
+            fitted.surrogate.condition(self._stood_on(both, believed, fitted))
+        return fitted
 
-    def _predicted(self, fitted: tuple[Surrogate, Rows], levels: Levels) -> tuple[Rows, Rows]:
-        surrogate, known = fitted
-        return surrogate.predict(self._encoding.tables(known, levels), levels)
+    def _stood_on(self, places: Places, values: Rows, fitted: _Fitted) -> Known:
+        points = self._known.at(places)
+        apart = self._encoding.apart(points.rows, points.rows)
+        expected, lines = fitted.along(points.roles)
+        return Known(apart, values[places] - expected, self._variance[places], lines)
+
+    def _predicted(self, fitted: _Fitted, ahead: _Ahead) -> tuple[Rows, Rows]:
+        tables = self._encoding.tables(fitted.points.rows, ahead.levels)
+        expected, lines = fitted.along(ahead.roles)
+        mean, deviation = fitted.surrogate.predict(tables, ahead.levels, lines)
+        return mean + expected, deviation
 
     def _some(self, known: Places, most: int) -> Places:
         """At most so many of them, drawn."""
         if len(known) <= most:
             return known
         return np.array(sorted(self._rng.sample(known.tolist(), most)), dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Configurations, encoded, (n, columns), and by what their parameters mean, (n, roles)."""
+
+    rows: Rows
+    roles: Rows
+
+    def at(self, places: Places | Flags) -> Points:
+        """Some of them."""
+        return Points(self.rows[places], self.roles[places])
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """What is expected beforehand of the objective and of each limit; None for nothing."""
+
+    objective: Trend | None
+    slos: Sequence[Trend | None]
+
+
+@dataclass(slots=True)
+class _Fitted:
+    """A surrogate, the points it stands on, and the trend that it is the rest of."""
+
+    surrogate: Surrogate
+    points: Points
+    trend: Trend | None
+
+    def along(self, roles: Rows) -> tuple[Rows, Rows]:
+        """What the trend expects, (n,), and the lines of its covariance, (n, k)."""
+        if self.trend is None:
+            return np.zeros(len(roles)), np.zeros((len(roles), 0))
+        return self.trend.expected(roles), self.trend.lines(roles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """Points to predict at."""
+
+    levels: Levels
+    roles: Rows
+
+    @classmethod
+    def of(cls, points: Points, encoding: Encoding) -> _Ahead:
+        return cls(encoding.levels(points.rows), points.roles)
 
 
 def scalar(objectives: Rows, rng: random.Random) -> Rows:

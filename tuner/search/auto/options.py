@@ -26,7 +26,9 @@ class AutoOptions:
     sizes: tuple[float, float, float] = (0.5, 0.3, 0.2)
     length: tuple[float, float] = (1.0, 0.8)
     noise: float = 0.03
-    cost_of: str = "measured"
+    beforehand: bool = True
+    alternate: bool = False
+    design_known: int = 1
     halving: bool = True
     failure_kind: str = "regression"
     slo_models: bool = True

@@ -103,12 +103,14 @@ def _limits(score: Score | None, slos: Sequence[str]) -> list[float]:
     return [_beyond(m, score.violations.get(m, NOT_MEASURED)) for m in slos]
 
 
+def missed_sign(metric: str) -> float:
+    """1 where more of a metric is worse, -1 where less is."""
+    return -1.0 if METRICS[metric.rpartition(".")[2]].better == "higher" else 1.0
+
+
 def _beyond(metric: str, violation: float) -> float:
     """From the share of the limit by which it is missed, negative where it is kept."""
     if math.isnan(violation) or violation == NOT_MEASURED:
         return math.nan
-    if METRICS[metric.rpartition(".")[2]].better == "higher":
-        found = -math.log((max(0.0, 1 - violation) + _SOFT) / (1 + _SOFT))
-    else:
-        found = math.log((max(0.0, 1 + violation) + _SOFT) / (1 + _SOFT))
-    return min(_MOST, found)
+    sign = missed_sign(metric)
+    return min(_MOST, sign * math.log((max(0.0, 1 + sign * violation) + _SOFT) / (1 + _SOFT)))

@@ -30,12 +30,31 @@ class Prior:
         length: of the kernel, in units of a parameter's range.
         sizes: variances of the kernel's parts, of standardised values; 0 leaves one out.
         noise: standard deviation of a whole trial's measurement, in the values' own unit.
+        spread: standard deviation of the values, worth two of them.
     """
 
     length: tuple[float, float] = (1.0, 0.8)
     sizes: tuple[float, float, float] = (0.5, 0.3, 0.2)
     size_deviation: float = 1.0
     noise: tuple[float, float] = (0.03, 0.7)
+    spread: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a surrogate stands on.
+
+    Attributes:
+        apart: squared distances by parameter among the configurations, (parameters, n, n).
+        values: (n,).
+        variance: of each value's noise, in units of that of a whole trial, (n,).
+        lines: L where L L^T is a covariance to add to the kernel's, in the values' unit, (n, k).
+    """
+
+    apart: Rows
+    values: Rows
+    variance: Rows
+    lines: Rows
 
 
 class Surrogate:
@@ -43,7 +62,7 @@ class Surrogate:
 
     Args:
         parameters: the number of parameters that have a length of their own.
-        steps: of the optimiser at each fit; it goes on where the fit before ended.
+        steps: of the optimiser, from the middle of the priors: the same values give the same fit.
     """
 
     def __init__(self, parameters: int, *, prior: Prior | None = None, steps: int = 25) -> None:
@@ -55,54 +74,52 @@ class Surrogate:
         self._middle = 0.0
         self._scale = 1.0
 
-    def fit(self, apart: Rows, values: Rows, variance: Rows) -> None:
-        """Fit the hyperparameters and condition on the values.
-
-        Args:
-            apart: squared distances by parameter among the configurations, (parameters, n, n).
-            values: (n,).
-            variance: of each value's noise, in units of that of a whole trial, (n,).
-        """
-        self._middle = float(np.average(values, weights=1 / variance))
-        spread = math.sqrt(float(np.average((values - self._middle) ** 2)))
-        self._scale = max(spread, 2 * self._prior.noise[0])
-        standard = (values - self._middle) / self._scale
+    def fit(self, known: Known) -> None:
+        """Fit the hyperparameters and condition on the values."""
+        n, prior = len(known.values), self._prior
+        self._middle = float(np.average(known.values, weights=1 / known.variance))
+        spread = float(((known.values - self._middle) ** 2).sum())
+        self._scale = math.sqrt((spread + 2 * prior.spread**2) / (n + 2))
         centre, _ = self._centre()
-        start = centre if self._theta is None else self._theta
-        if len(values) > 1 and self._steps:
-
-            def cost(theta: Rows) -> tuple[float, Rows]:
-                return self._negative_log_posterior(theta, apart, standard, variance)
-
+        self._theta = centre
+        if n > 2 and self._steps:
             bounds = [(c - _FAR, c + _FAR) for c in centre]
-            start = np.clip(start, centre - _FAR, centre + _FAR)
             found = minimize(
-                cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": self._steps}
+                self._negative_log_posterior,
+                centre,
+                args=(known,),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"maxiter": self._steps},
             )
             if np.all(np.isfinite(found.x)):
-                start = found.x
-        self._theta = start
-        self.condition(apart, values, variance)
+                self._theta = found.x
+        self.condition(known)
 
-    def condition(self, apart: Rows, values: Rows, variance: Rows) -> None:
+    def condition(self, known: Known) -> None:
         """Take other values in, the hyperparameters as they are."""
         assert self._theta is not None
         self._kernel, noise = self._unpacked(self._theta)
-        covariance = self._kernel(apart)
-        covariance[np.diag_indices_from(covariance)] += noise * variance + _JITTER
+        self._lines = known.lines / self._scale
+        covariance = self._kernel(known.apart) + self._lines @ self._lines.T
+        covariance[np.diag_indices_from(covariance)] += noise * known.variance + _JITTER
         self._factor = cholesky(covariance, lower=True)
-        self._alpha = cho_solve((self._factor, True), (values - self._middle) / self._scale)
+        self._alpha = cho_solve((self._factor, True), (known.values - self._middle) / self._scale)
 
-    def predict(self, tables: Sequence[Rows], levels: Levels) -> tuple[Rows, Rows]:
+    def predict(self, tables: Sequence[Rows], levels: Levels, lines: Rows) -> tuple[Rows, Rows]:
         """Mean and standard deviation of the noiseless value, (m,) each.
 
         Args:
             tables: squared distances of the known configurations, by parameter, to each level.
+            lines: as in Known, (m, k).
         """
-        cross = self._kernel.across(tables, levels)
+        ahead = lines / self._scale
+        cross = self._kernel.across(tables, levels) + self._lines @ ahead.T
         mean = cross.T @ self._alpha
         half = solve_triangular(self._factor, cross, lower=True, check_finite=False)
-        left = np.maximum(self._kernel.prior_variance - np.einsum("ij,ij->j", half, half), 1e-10)
+        before = self._kernel.prior_variance + np.einsum("ij,ij->i", ahead, ahead)
+        left = np.maximum(before - np.einsum("ij,ij->j", half, half), 1e-10)
         return self._middle + self._scale * mean, self._scale * np.sqrt(left)
 
     @property
@@ -123,22 +140,22 @@ class Surrogate:
         lengths, sizes = np.exp(theta[: self._parameters]), np.exp(theta[self._parameters : -1])
         return Kernel(lengths, np.where(self._there, sizes, 0.0)), math.exp(theta[-1])
 
-    def _negative_log_posterior(
-        self, theta: Rows, apart: Rows, values: Rows, variance: Rows
-    ) -> tuple[float, Rows]:
-        """And its slopes, by the logarithms of lengths, sizes and noise; `values` are standardised."""
+    def _negative_log_posterior(self, theta: Rows, known: Known) -> tuple[float, Rows]:
+        """And its slopes, by the logarithms of lengths, sizes and noise."""
         centre, width = self._centre()
         kernel, noise = self._unpacked(theta)
-        covariance, slopes = kernel.with_slopes(apart)
-        covariance[np.diag_indices_from(covariance)] += noise * variance + _JITTER
+        covariance, slopes = kernel.with_slopes(known.apart)
+        covariance += known.lines @ known.lines.T / self._scale**2
+        covariance[np.diag_indices_from(covariance)] += noise * known.variance + _JITTER
         factor, wrong = dpotrf(covariance, lower=1)
         if wrong:
             return 1e10, np.zeros_like(theta)
         half, _ = dpotri(factor, lower=1)  # the lower half of the inverse
         inverse = half + np.tril(half, -1).T
+        values = (known.values - self._middle) / self._scale
         alpha = inverse @ values
         weights = 0.5 * (inverse - np.outer(alpha, alpha))
-        by_noise = float((np.diag(weights) * variance).sum()) * noise
+        by_noise = float((np.diag(weights) * known.variance).sum()) * noise
         away = (theta - centre) / width
         cost = 0.5 * values @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
         return float(cost), np.concatenate([slopes(weights), [by_noise]]) + away / width
