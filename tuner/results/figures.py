@@ -42,3 +42,13 @@ def limit_text(metric: str, limit: float) -> str:
     known = METRICS.get(metric.rpartition(".")[2])
     bound = "at least" if known is not None and known.better == "higher" else "at most"
     return f"{bound} {figure(limit)}"
+
+
+def broken(name: str, *, width: int = 14) -> str:
+    """A long name in lines of about `width` characters, broken behind its underscores."""
+    lines = [""]
+    for word in name.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(lines)

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tuner.results.figures import duration, figure, limit_text
+from tuner.results.figures import broken, duration, figure, limit_text
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
 from tuner.results.pareto import gain_in, place_of, placed
@@ -153,7 +153,7 @@ def _comparison(seen: Overview, verdict: Verdict) -> Table | None:
     if winner is None:
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     table.add_column("baseline", justify="right")
     table.add_column(
         Text(f"winner (trial {winner.trial})" if verdict.recommends else f"trial {winner.trial}")
@@ -176,7 +176,7 @@ def _front_table(seen: Overview, front: Front, verdict: Verdict) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text("Pareto front"), title_justify="left")
     table.add_column("trial", no_wrap=True)
     for goal in seen.state.goals:
-        table.add_column(Text(goal.metric), justify="right", overflow="fold")
+        table.add_column(Text(broken(goal.metric)), justify="right", overflow="fold")
     table.add_column("")
     for row in rows[:_MOST_ROWS]:
         table.add_row(row.name, *map(Text, row.values), Text(row.place))

@@ -116,6 +116,8 @@ def front_told(front: Front, about: int | None) -> list[str]:
     if front.knee is None:
         return sentences
     kind = "its knee" if front.bulges else "the best balanced on it (the front has no knee)"
+    if count == 1:
+        kind = "the only one on it"
     if about == front.knee:
         sentences.append(f"This verdict is about trial {about}, {kind}.")
     elif about is not None:

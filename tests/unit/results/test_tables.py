@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tuner.results.export import write_best
-from tuner.results.figures import duration, figure
+from tuner.results.figures import broken, duration, figure
 from tuner.results.run_directory import RunDirectory
 from tuner.results.run_state import RunStatus
 from tuner.results.tables import closing, status, to_text, trials_csv, trials_table
@@ -120,3 +120,9 @@ def test_figures_have_four_digits(value: object, text: str) -> None:
 )
 def test_durations_are_said_as_a_person_would(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_long_name_is_broken_behind_its_underscores() -> None:
+    assert broken("cost_per_million_output_tokens") == "cost_per_\nmillion_\noutput_tokens"
+    assert broken("ttft_p95_ms") == "ttft_p95_ms"
+    assert broken("x" * 40) == "x" * 40
