@@ -1,7 +1,7 @@
 """Builds the surfaces that rest on measured operator tables of aiconfigurator (Apache-2.0).
 
     python benchmarks/surfaces/build_modelled.py [NAME ...]     all of them without a name
-    python benchmarks/surfaces/build_modelled.py --look NAME    prints what would be written
+    python benchmarks/surfaces/build_modelled.py --check NAME   builds it beside and says whether it differs
 
 The package is installed in a virtual environment of its own in the user's cache (1 GB); tables once read
 stay there.
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import collections
 import csv
+import io
+import sys
 import time
 from pathlib import Path
 
@@ -24,7 +26,8 @@ from tuner.spec import load_experiment
 HERE = Path(__file__).parent
 
 
-def build(name: str, *, write: bool) -> None:
+def build(name: str, *, check: bool) -> bool:
+    """Write the surface, or only compare it; False where it differs from the one that stands."""
     began = time.monotonic()
     experiment = load_experiment(HERE / name / "experiment.yaml")
     engine, facts = RECIPES[name]
@@ -40,11 +43,17 @@ def build(name: str, *, write: bool) -> None:
         f"best {found.best:.4g}, random's median {found.random_median}, noise {mean_noise(rows):.1%}, "
         f"{dict(kinds)} ({time.monotonic() - began:.0f} s)"
     )
-    if write:
-        with (HERE / name / "surface.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(text)
+    made = io.StringIO(newline="")
+    writer = csv.DictWriter(made, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(text)
+    file = HERE / name / "surface.csv"
+    if check:
+        same = file.read_text(encoding="utf-8") == made.getvalue()
+        print("  the same" if same else f"  differs from {file}")
+        return same
+    file.write_text(made.getvalue(), encoding="utf-8")
+    return True
 
 
 def _text(value: object) -> str:
@@ -56,10 +65,10 @@ def _text(value: object) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
-    parser.add_argument("--look", action="store_true")
+    parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    for name in given.names or RECIPES:
-        build(name, write=not given.look)
+    same = [build(name, check=given.check) for name in given.names or RECIPES]
+    sys.exit(not all(same))
 
 
 if __name__ == "__main__":

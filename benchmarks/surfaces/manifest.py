@@ -40,19 +40,25 @@ def entry(name: str, role: str) -> dict[str, str]:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     counts = {k: f"{v:.4g}" for k, v in asdict(difficulty_of(experiment, rows)).items()}
     files = {"surface": folder / "surface.csv", "experiment": folder / "experiment.yaml"}
-    return {"name": name, "role": role, **counts, **{f"{k}_sha256": digest(v) for k, v in files.items()}}
+    goal = experiment.objective[0]
+    told = {
+        "name": name,
+        "role": role,
+        "objective": f"{'max' if goal.is_maximized else 'min'} {goal.metric}",
+    }
+    return {**told, **counts, **{f"{k}_sha256": digest(v) for k, v in files.items()}}
 
 
 def table(entries: list[dict[str, str]]) -> str:
     lines = [
-        "| surface | for | rows | fail | feasible | good | best | random's median | counts | hash |",
-        "|---|---|--:|--:|--:|--:|--:|--:|---|---|",
+        "| surface | for | objective | rows | fail | feasible | good | best | random needs | counts | hash |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|---|---|",
     ]
     for e in entries:
         rows = int(e["rows"])
         counts = "yes" if int(e["random_median"]) >= COUNTED else "no"
         lines.append(
-            f"| {e['name']} | {e['role']} | {rows} | {int(e['failed']) / rows:.0%} | "
+            f"| {e['name']} | {e['role']} | {e['objective']} | {rows} | {int(e['failed']) / rows:.0%} | "
             f"{int(e['feasible']) / rows:.0%} | {e['good']} | {e['best']} | {e['random_median']} | "
             f"{counts} | `{e['surface_sha256']}` |"
         )
