@@ -17,6 +17,12 @@ from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
 
 
+@pytest.fixture(autouse=True)
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ramps and drains of windows so short end with them."""
+    monkeypatch.setattr("tuner.load.round.SHORTEST_LIMIT_SECONDS", 0.1)
+
+
 def never() -> bool:
     return False
 
@@ -79,7 +85,6 @@ def test_the_engine_is_at_rest_before_the_probe_after_one_that_was_ended_early(
     scripted: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuner.load.round._PROGRESS_SECONDS", 0.1)
-    monkeypatch.setattr("tuner.load.round.SHORTEST_LIMIT_SECONDS", 0.1)
     script = scripted.Script(first_seconds=0.02, deaf=True)  # 200 a second, read or not
     with scripted.ScriptedServer(lambda number, request: script, slots=4, metrics=True) as server:
         (found,) = searched(server, {"ttft_p90_ms": 60.0}, seconds=0.4, low=25, high=10_000, probes=2)
@@ -95,18 +100,15 @@ def test_probes_of_an_engine_that_comes_to_no_rest_count_for_nothing(
     scripted: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "SHORTEST_REST_SECONDS", 0.02)
-    monkeypatch.setattr(probing, "REST_LIMIT_IN_WINDOWS", 0.0)
-    monkeypatch.setattr("tuner.load.round.SHORTEST_LIMIT_SECONDS", 0.02)
-    monkeypatch.setattr("tuner.load.idle.IDLE_WITHIN_SECONDS", 0.02)
     with scripted.ScriptedServer(metrics=True) as server:
 
         def busy() -> None:
             server.seen.in_flight += 1  # somebody else's request, for ever
 
         (found,) = searched(
-            server, {"ttft_p90_ms": 60.0}, seconds=0.1, before=busy, low=50, high=90, probes=2
+            server, {"ttft_p90_ms": 60.0}, seconds=0.1, before=busy, low=50, high=90, probes=1
         )
-    assert found.rates is not None and found.rates.usable == 0 and found.rates.made == 2
+    assert found.rates is not None and found.rates.usable == 0 and found.rates.made == 1
     assert found.unusable == ("began before the engine was at rest",) and not found.usable
 
 

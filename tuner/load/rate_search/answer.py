@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.load.rate_search.fit import Crossing, crossing
+from tuner.load.rate_search.fit import Crossing, bounded_crossing, crossing
 from tuner.load.rate_search.probe import Probe
 
 # The curve is fitted near the crossing only: further off it is no straight line.
@@ -16,6 +16,9 @@ CLIFF_STEP = 1.05
 CLIFF_SHARE = 0.5
 # By so many times fewer or more late ones than allowed, two probes are believed without a curve.
 FAR = 3.0
+FEWEST_EXPECTED = (
+    8.0  # 3 would do for requests that are late one by one (Poisson), and they are late in bursts
+)
 _WIDEST_CLIFF_GAP = 1.1
 _MOST_REFITS = 4
 
@@ -81,26 +84,60 @@ def answer(probes: Sequence[Probe]) -> RateAnswer:
         return RateAnswer(math.nan, 0.0, found.missed, _missed_first(usable), probes=len(usable))
     if math.isinf(found.missed) and not found.mixed:
         return RateAnswer(found.met, found.met, math.inf, probes=len(usable))
-    low, high = found.met, found.missed
     middle = _middle(usable, found)
     binding, curve = _binding(usable, middle)
-    binding = binding or _missed_first(usable)
-    if not curve.rises:
-        low_end, high_end = _beyond_doubt(usable, found)
-        return RateAnswer(middle, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
-    low_end, high_end, rate = max(curve.low, 0.0), curve.high, curve.rate
+    told = curve if curve.rises else _bounded(usable, middle)
+    low_end, high_end, rate = told.low, told.high, told.rate
     if not found.mixed:
         # Between the two nothing was seen: the curve's shape alone must not narrow it.
-        low_end, high_end = min(low_end, low), max(high_end, high)
-        rate = min(max(rate, low), high)
+        low_end, high_end = min(low_end, found.met), max(high_end, found.missed)
+        rate = min(max(rate, found.met), found.missed)
+    if not curve.rises:
+        sure_low, sure_high = _beyond_doubt(usable, found)
+        low_end, high_end = max(low_end, sure_low), min(high_end, sure_high)
+        rate = rate if found.mixed else middle
+    binding = binding or _missed_first(usable)
     return RateAnswer(rate, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
 
 
+def _bounded(probes: Sequence[Probe], middle: float) -> Crossing:
+    """Where the first SLO's curve crosses, with the ends that come first, as far as the least slope tells."""
+    found = [_settled(probes, metric, middle) for metric in probes[0].shares]
+    first = min(found, key=lambda c: c.rate)
+    return Crossing(
+        first.rate, min(c.low for c in found), min(c.high for c in found), first.slope, first.allowed
+    )
+
+
+def _settled(probes: Sequence[Probe], metric: str, middle: float) -> Crossing:
+    """The curve through the probes about its own crossing, or through all where those are too few."""
+    curve = None
+    for _ in range(_MOST_REFITS):
+        near = [p for p in probes if abs(math.log(p.rate / middle)) <= 2 * NEAR]
+        near = near if len(near) > 2 else list(probes)
+        curve = bounded_crossing([p.rate for p in near], [p.counted(metric) for p in near])
+        if math.isnan(curve.rate) or abs(math.log(curve.rate / middle)) < NEAR / 4:
+            break
+        middle = curve.rate
+    assert curve is not None
+    return curve if not math.isnan(curve.rate) else Crossing(middle, 0.0, math.inf, 0.0, curve.allowed)
+
+
 def _beyond_doubt(probes: Sequence[Probe], found: Bracket) -> tuple[float, float]:
-    """The ends where no curve tells: two probes each that met or missed by far."""
-    met = sorted(p.rate for p in probes if p.rate <= found.met and p.strain <= 1 / FAR)
+    """The ends that no curve is needed for: probes that met or missed by far, two at least.
+
+    Those that met by far must have had late ones to expect, FEWEST_EXPECTED in all: of ten requests none may
+    be late by chance.
+    """
+    low, expected = 0.0, []
+    for p in sorted(probes, key=lambda p: -p.rate):
+        if p.rate <= found.met and p.strain <= 1 / FAR:
+            expected.append(min(s.allowed * s.of for s in p.shares.values()))
+            if len(expected) > 1 and math.fsum(expected) >= FEWEST_EXPECTED:
+                low = p.rate
+                break
     missed = sorted(p.rate for p in probes if p.rate >= found.missed and p.strain >= FAR)
-    return met[-2] if len(met) > 1 else 0.0, missed[1] if len(missed) > 1 else math.inf
+    return low, missed[1] if len(missed) > 1 else math.inf
 
 
 def _middle(probes: Sequence[Probe], found: Bracket) -> float:

@@ -23,6 +23,12 @@ _PRIOR = 1.0
 # A burst of late requests is rare and large, so few probes mostly see less scatter than there is. The
 # simulations of tests/unit/load/test_rate_search.py give this much: a share more, shrinking with the probes.
 _CAUTION = 12.0
+# The least that the odds of being late rise with the load: in proportion. A request that finds a place taken
+# is late; of M/M/K's share C(rate) exp(-(capacity - rate) t) the logarithm's slope is above 1 everywhere.
+LEAST_SLOPE = 1.0
+_SLOPES = tuple(LEAST_SLOPE * 2.0**k for k in range(8))  # 1 to 128: a cliff
+_PLACES = 61  # candidates for the crossing, over a factor of 9 about the probes
+_REACH = math.log(3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,35 @@ def crossing(rates: Sequence[float], shares: Sequence[Share]) -> Crossing:
     return Crossing(at, middle * math.exp(max(low, -50)), middle * math.exp(min(high, 50)), b, allowed)
 
 
+def bounded_crossing(rates: Sequence[float], shares: Sequence[Share]) -> Crossing:
+    """The crossing where few probes do not tell the slope: all that is sure of it is LEAST_SLOPE.
+
+    The interval holds every crossing from which some curve at least so steep passes the probes no worse than
+    their scatter lets it: a profile quasi-likelihood. It errs to be wide; an end beyond a factor of 3 of all
+    probes is not known.
+    """
+    allowed = shares[0].allowed
+    if len(rates) < 3:
+        return Crossing(math.nan, 0.0, math.inf, 0.0, allowed)
+    low, high = math.log(min(rates)) - _REACH, math.log(max(rates)) + _REACH
+    places = [low + (high - low) * i / (_PLACES - 1) for i in range(_PLACES)]
+    x, n = [math.log(r) for r in rates], [s.of + _PRIOR for s in shares]
+    k = [s.late + _PRIOR * allowed for s in shares]
+    start = _logit(allowed)
+    best = [max((_log_likelihood(x, k, n, start - b * at, b), b) for b in _SLOPES) for at in places]
+    top = max(range(_PLACES), key=lambda i: best[i][0])
+    slope, freedom = best[top][1], max(1, len(x) - 2)
+    pearson = _pearson(x, k, n, start - slope * places[top], slope) / freedom
+    reach = t_975(freedom) ** 2 * (1 + _CAUTION / freedom) * max(1.0, pearson) / 2
+    within = [i for i in range(_PLACES) if best[top][0] - best[i][0] <= reach]
+    ends = [math.exp(places[max(0, within[0] - 1)]), math.exp(places[min(_PLACES - 1, within[-1] + 1)])]
+    if within[0] == 0:
+        ends[0] = 0.0
+    if within[-1] == _PLACES - 1:
+        ends[1] = math.inf
+    return Crossing(math.exp(places[top]), ends[0], ends[1], slope, allowed)
+
+
 def _fit(
     x: Sequence[float], k: Sequence[float], n: Sequence[float]
 ) -> tuple[float, float, tuple[float, float, float]]:
@@ -112,12 +147,16 @@ def _fit(
 
 def _scatter(x: Sequence[float], k: Sequence[float], n: Sequence[float], a: float, b: float) -> float:
     """The scatter of the probes as a multiple of the binomial one, at least 1 (Pearson's statistic)."""
+    freedom = len(x) - 2
+    return max(1.0, (1 + _CAUTION / freedom) * _pearson(x, k, n, a, b) / freedom)
+
+
+def _pearson(x: Sequence[float], k: Sequence[float], n: Sequence[float], a: float, b: float) -> float:
     total = 0.0
     for xi, ki, ni in zip(x, k, n, strict=True):
         p = _logistic(a + b * xi)
         total += (ki - ni * p) ** 2 / max(ni * p * (1 - p), 0.25)
-    freedom = len(x) - 2
-    return max(1.0, (1 + _CAUTION / freedom) * total / freedom)
+    return total
 
 
 def _log_likelihood(x: Sequence[float], k: Sequence[float], n: Sequence[float], a: float, b: float) -> float:
