@@ -15,7 +15,8 @@ PAGE = (ROOT / "docs" / "operator.md").read_text()
 def commands() -> list[str]:
     """Every command line, those within sentences too; comments behind them are cut off."""
     blocks = re.findall(r"^    ((?:kubectl|tuner|python|podman)\b.*)$", PAGE, re.MULTILINE)
-    within = re.findall(r"`((?:kubectl|tuner)\s[^`]+)`", PAGE.replace("\n", " "))
+    quoted = re.findall(r"`([^`]+)`", PAGE.replace("```", "").replace("\n", " "))
+    within = [words for words in quoted if re.match(r"kubectl \S+ \S|tuner \S", words)]
     return [re.sub(r"\s{2,}#.*", "", line).strip() for line in [*blocks, *within]]
 
 
