@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from tuner.spec import Experiment
+from tuner.spec.metrics import METRICS
 
 _LOOKED_AT = 20_000  # configurations among which the dearest is looked for
 
 
 def objective_lines(experiment: Experiment) -> list[tuple[str, str]]:
-    """A line on what becomes of several objectives; none for one."""
+    """What becomes of several objectives, and which of them say the same; nothing for one."""
     if len(experiment.objective) == 1:
         return []
     goals = " and ".join(
         f"{'maximize' if goal.is_maximized else 'minimize'} {goal.metric}" for goal in experiment.objective
     )
-    found = f"{goals}: the Pareto front is kept, and the verdict is about its knee"
-    return [("objectives", found)]
+    found = [("objectives", f"{goals}: the Pareto front is kept, and the verdict is about its knee")]
+    if len(same := _follow_the_rate(experiment)) > 1:
+        why = "every deployment takes and costs the same, so one of them would be enough"
+        found.append(("objectives", f"{' and '.join(same)} follow from one another: {why}"))
+    return found
+
+
+def _follow_the_rate(experiment: Experiment) -> list[str]:
+    """Objectives that the rate of output tokens decides alone; none where hardware or price are tuned."""
+    metrics = [goal.metric for goal in experiment.objective]
+    if not _alike(experiment) or any("." in metric for metric in metrics):
+        return []
+    return [metric for metric in metrics if METRICS[metric].of_output_rate]
+
+
+def _alike(experiment: Experiment) -> bool:
+    deploy = experiment.deploy
+    return isinstance(deploy.accelerators, int) and not isinstance(deploy.price_per_hour, str)
 
 
 def dearest(experiment: Experiment) -> float | None:
     """The highest price of a deployment for an hour, judged by the grid where there is one; None without."""
-    space, deploy = experiment.space, experiment.deploy
-    alike = not isinstance(deploy.price_per_hour, str) and isinstance(deploy.accelerators, int)
+    space = experiment.space
     size = space.size()
-    if alike or size is None or size > _LOOKED_AT:
+    if _alike(experiment) or size is None or size > _LOOKED_AT:
         return space.price_per_hour(space.baseline)
     return max((p for g in space.grid() if (p := space.price_per_hour(g)) is not None), default=None)

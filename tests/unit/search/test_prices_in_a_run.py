@@ -51,6 +51,13 @@ def test_its_value_is_the_money_for_the_tokens(finished):
     assert line.values[0] == pytest.approx(7.2 / 3600 / 198 * 1e6, rel=0.02)
 
 
+@pytest.mark.parametrize(("count", "said"), [("2", True), ("tp", False)])
+def test_the_plan_says_which_objectives_follow_from_one_another(experiment, count, said):
+    two = "[{minimize: cost_per_million_output_tokens}, {maximize: output_tokens_per_second}]"
+    lines = plan_lines(experiment(f"objective={two}", f"deploy.accelerators={count}", text=TEXT), first=[])
+    assert any("follow from one another" in text for _, text in lines) is said
+
+
 def test_the_plan_says_what_the_run_costs_at_most(experiment):
     said = dict(plan_lines(experiment(text=TEXT), first=[]))["cost"]
     assert said.endswith("at the highest price, 14.4 an hour")
