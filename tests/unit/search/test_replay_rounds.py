@@ -107,3 +107,16 @@ def test_a_limit_without_a_figure_is_missed_by_far():
 
     assert violation(TTFT, math.nan, 100.0) == NOT_MEASURED
     assert violation(TOKENS, 50.0, 100.0) == 0.5
+
+
+def test_what_follows_from_the_output_rate_shares_its_noise():
+    each, cost = "output_tokens_per_second_per_accelerator", "cost_per_million_tokens"
+    truth = {TOKENS: 1000.0, each: 250.0, cost: 2.0, TTFT: 50.0}
+    of = Row({"slots": 1}, 2, 10.0, None, 0.1, (truth,), truth)
+    for one in measured(of):
+        assert one.metrics[each] == pytest.approx(one.metrics[TOKENS] / 4)
+        assert one.metrics[cost] == pytest.approx(2000 / one.metrics[TOKENS])
+        assert one.metrics[TTFT] != pytest.approx(50 * one.metrics[TOKENS] / 1000)
+    score = RecordedObjective((Goal(each, True),), {}).score(measured(of)[:1])
+    low, high = score.intervals[0]
+    assert low < score.values[0] < high  # by its parts, as the rate's own
