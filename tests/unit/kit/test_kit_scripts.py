@@ -71,6 +71,19 @@ def test_a_model_is_downloaded_into_its_folder_and_verified_there(program, run, 
     assert folder.stat().st_mode & 0o777 == 0o755  # engines read it under users of their own
 
 
+def test_what_a_killed_download_left_does_not_fill_the_volume(program, run, tmp_path):
+    words, env = of_job("fill")
+    left = tmp_path / env["SUBPATH"] / ".cache" / "huggingface" / "download" / "x.1.incomplete"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
+    whole = tmp_path / env["SUBPATH"] / "config.json"
+    whole.write_text("{}")
+    program("hf")
+    ended, _ = run(words, **env | {"MODELS": str(tmp_path)})
+    assert ended.returncode == 0
+    assert whole.exists() and not left.exists()
+
+
 @pytest.mark.parametrize("failing", ["download", "cache"])
 def test_a_model_that_is_not_whole_fails_the_job(failing, program, run, tmp_path):
     words, env = of_job("fill")
