@@ -62,7 +62,7 @@ def test_a_surface_is_what_the_manifest_says(name):
     assert len(rows) == int(row["rows"]) and len(failed) == int(row["failed"])
     assert {FailureClass(r["failure"]) for r in failed} <= set(FailureClass)
     assert all(0 < float(r["deploy_seconds"]) <= experiment.deploy.ready_seconds for r in rows)
-    assert all(0 < float(r["noise_cv"]) <= 0.2 for r in rows if not r["failure"])
+    assert all(0 < float(r["noise_cv"]) <= 0.5 for r in rows if not r["failure"])
 
 
 def test_a_surface_that_ships_is_replayed_as_it_stands():

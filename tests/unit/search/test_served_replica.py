@@ -52,10 +52,10 @@ def test_requests_beyond_the_seats_wait():
     assert ttft_ms(measured(replace(RULES, max_running=2))) > 20 * ttft_ms(measured())
 
 
-def test_a_cache_that_is_too_small_preempts_and_costs_throughput():
+def test_a_cache_that_is_too_small_preempts_and_costs_throughput_but_loses_nobody():
     tight = measured(replace(RULES, kv_tokens=450))
     assert tight.kv_bound and tight.preemptions > 0
-    assert tight.output_tokens / tight.seconds < 0.9 * 400
+    assert 0.5 * 400 < tight.output_tokens / tight.seconds < 0.9 * 400
 
 
 def test_room_kept_for_whole_outputs_never_preempts():
