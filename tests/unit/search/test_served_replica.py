@@ -54,7 +54,7 @@ def test_requests_beyond_the_seats_wait():
 
 def test_a_cache_that_is_too_small_preempts_and_costs_throughput_but_loses_nobody():
     tight = measured(replace(RULES, kv_tokens=450))
-    assert tight.kv_bound and tight.preemptions > 0
+    assert tight.kv_bound and tight.preemptions > 10  # of a few streams, again and again
     assert 0.5 * 400 < tight.output_tokens / tight.seconds < 0.9 * 400
 
 
