@@ -1,4 +1,4 @@
-"""What is expected of a parameter beforehand: its role by name, the slopes, and what measurements do to them."""
+"""What is expected of a parameter beforehand: its role, the slopes, and what measurements do to them."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Chooser:
         trend = self._trends
         if self._options.alternate and len(self._history.records) % 2 == 0:
             trend = Trends(None, [None] * len(self._slos))
-        if len(self._history.records) > (self._design if trend.objective else self._options.design):
+        if len(self._history.records) >= (self._design if trend.objective else self._options.design):
             known, ahead = self._encoded(seen.numbers), self._ahead(places)
             middle = np.nan_to_num(np.nanmean(np.vstack([known.roles, ahead.roles]), axis=0))
             model = Model(

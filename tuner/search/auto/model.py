@@ -23,6 +23,7 @@ from tuner.search.auto.trend import Trend
 
 _MOST_FITTED = 80  # trials that the hyperparameters are fitted to
 _SECONDS_PRIOR = Prior(noise=(0.1, 0.7), spread=0.2)
+_MOST_SETBACKS = 6
 _TRIAL_SHARE = 0.5  # of a whole trial's noise variance that more rounds do not lessen
 
 
@@ -36,17 +37,19 @@ class Gains:
         within: log of the probability that every limit is kept.
         deploys: log of the probability that it deploys.
         seconds: log of what it is expected to cost.
+        caution: the power to which the two probabilities are taken; more than 1 after setbacks.
     """
 
     improvement: Rows
     within: Rows
     deploys: Rows
     seconds: Rows
+    caution: float = 1.0
 
     @property
     def share(self) -> Rows:
         """The log of the expected feasible gain, whatever it costs."""
-        return np.asarray(self.improvement + self.within + self.deploys)
+        return np.asarray(self.improvement + self.caution * (self.within + self.deploys))
 
     @property
     def rate(self) -> Rows:
@@ -102,6 +105,7 @@ class Model:
         elif options.failure_model and labelled.any():
             self._failures.fit(known.rows[labelled], ~outcomes.failed[labelled])
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
+        self._caution = 1 + options.caution * min(_MOST_SETBACKS, _setbacks(outcomes))
         self._nearest = 0.0
         if options.halving and self._best is None:
             worst = outcomes.slos[~np.isnan(outcomes.slos).any(axis=1)].max(axis=1, initial=0.0)
@@ -130,8 +134,8 @@ class Model:
         deploys = self._failures.log_probability(candidates.rows)
         if self._deploys is not None:
             mean, deviation = self._predicted(self._deploys, ahead)
-            deploys = log_probability_within(-mean, np.hypot(deviation, 0.2))
-        return Gains(improvement, within, deploys, seconds)
+            deploys = log_probability_within(-mean, np.hypot(deviation, 0.6))
+        return Gains(improvement, within, deploys, seconds, self._caution)
 
     def _prior(self, noise: float) -> Prior:
         return Prior(length=self._options.length, sizes=self._options.sizes, noise=(noise, 0.7))
@@ -233,6 +237,13 @@ class _Ahead:
     @classmethod
     def of(cls, points: Points, encoding: Encoding) -> _Ahead:
         return cls(encoding.levels(points.rows), points.roles)
+
+
+def _setbacks(outcomes: Outcomes) -> int:
+    """How many of the last trials failed or missed a limit, one after another."""
+    ended = ~outcomes.running
+    good = (outcomes.feasible & ~outcomes.failed)[ended]
+    return int(len(good) - 1 - np.flatnonzero(good)[-1]) if good.any() else 0
 
 
 def scalar(objectives: Rows, rng: random.Random) -> Rows:

@@ -10,7 +10,14 @@ class AutoOptions:
     """Not part of an experiment: the ablation turns these.
 
     Attributes:
-        design: trials after the baseline that are placed far apart before the model speaks.
+        design: trials, the baseline among them, that lie far apart before the model speaks.
+        design_known: the same where something is expected of the parameters beforehand.
+        beforehand: slopes learned elsewhere, by what a parameter means.
+        alternate: they count at every second suggestion alone.
+        halving: while nothing is feasible, the probability of coming half as near counts.
+        caution: by how much each of the last trials in a row that failed or missed a limit adds to the power
+            of the probabilities; 0 for none.
+        failure_kind: regression or laplace.
         sizes: prior variances of the kernel's parts: main effects, pairs, all together; 0 leaves one out.
         length: prior median and log deviation of the kernel's lengths.
         slo_models: a model of each SLO metric; without it only the objective of feasible trials counts.
@@ -22,7 +29,7 @@ class AutoOptions:
         most_points: trials that a model is fitted to at most.
     """
 
-    design: int = 3
+    design: int = 4
     sizes: tuple[float, float, float] = (0.5, 0.3, 0.2)
     length: tuple[float, float] = (1.0, 0.8)
     noise: float = 0.03
@@ -38,3 +45,4 @@ class AutoOptions:
     improvement: str = "expected"
     fit_steps: int = 25
     most_points: int = 250
+    caution: float = 0.5
