@@ -20,6 +20,7 @@ quiet()
 TORCH = importlib.util.find_spec("torch") is not None
 GOALS = (Goal("output_tokens_per_second", True),)
 STARTUP, TRIALS = 5, 22
+BEYOND = 130  # clearly within the part that is bad from 101 on: the edge itself may be felt for
 TEXT = """\
 name: demo
 model: {synthetic: {}}
@@ -113,15 +114,15 @@ def test_failed_and_stopped_trials_change_what_is_suggested_or_the_plan_says_tha
 def test_the_model_turns_away_from_where_trials_fail_or_are_stopped(experiment, sampler, bad):
     def share(end):
         late = suggestions(experiment, sampler, end)[STARTUP + 3 :]
-        return sum(p["slots"] > 100 for p in late) / len(late)
+        return sum(p["slots"] > BEYOND for p in late) / len(late)
 
     assert share(bad) < share(complete)
 
 
 @pytest.mark.skipif(TORCH, reason="torch is installed")
-def test_without_torch_gp_is_one_line_that_says_what_to_install():
+def test_without_torch_gp_is_one_line_that_says_what_to_install(experiment):
     with pytest.raises(UserError) as caught:
-        SAMPLERS["gp"].make(0, STARTUP)
+        suggestions(experiment, "gp", complete)
     assert str(caught.value) == (
         "search.sampler: gp needs torch: pip install 'ray-serving-tuner[gp]', or take tpe"
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tuner.load.rate_search.probing import rest_seconds
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.figures import duration
 from tuner.search.plan_objectives import dearest, objective_lines
-from tuner.search.samplers import SAMPLERS, startup_trials
+from tuner.search.samplers import SAMPLERS
 from tuner.search.stopping import described
 from tuner.spec import Experiment
 from tuner.spec.metrics import METRICS
-from tuner.spec.workload import LoadPoint
+from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import ParamValue
 
 ABOVE = 5  # observations above a percentile that make it worth stating
@@ -37,16 +38,13 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
         ("load", "; ".join(_point(p) for p in experiment.workload.points)),
         (
             "rounds",
-            f"{experiment.workload.rounds} of {experiment.workload.round_seconds:g} s"
+            f"{experiment.workload.rounds} of {_round(experiment.workload)}"
             f" after {experiment.workload.warmup_seconds:g} s of warm-up",
         ),
         ("stopping", stopping_text(experiment)),
     ]
-    if kind.spread_first:
-        lines[1] = (
-            "trials",
-            f"{lines[1][1]}; the first {startup_trials(search.trials)} far apart, then the model",
-        )
+    if kind.then:
+        lines[1] = ("trials", f"{lines[1][1]}; {kind.then}")
     if validation.enabled:
         deployments = _validation_deployments(experiment)
         lines.append(
@@ -65,7 +63,7 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
 def measuring_seconds(experiment: Experiment) -> float:
     """Of one trial's warm-up and rounds."""
     load = experiment.workload
-    return load.warmup_seconds + load.rounds * load.round_seconds * len(load.points)
+    return load.warmup_seconds + load.rounds * load.round_seconds * load.windows
 
 
 def shown(params: dict[str, ParamValue]) -> str:
@@ -134,7 +132,15 @@ def _longest_round(experiment: Experiment) -> float:
     """Seconds of one round whose ramps and drains last as long as they may."""
     window = experiment.workload.round_seconds
     edges = limit_seconds(window, RAMP_LIMIT_IN_WINDOWS) + limit_seconds(window, DRAIN_LIMIT_IN_WINDOWS)
-    return (window + edges) * len(experiment.workload.points)
+    if experiment.workload.searched is not None:
+        edges += rest_seconds(window)
+    return (window + edges) * experiment.workload.windows
+
+
+def _round(load: Workload) -> str:
+    if load.searched is None:
+        return f"{load.round_seconds:g} s"
+    return f"{load.windows} probes of {load.round_seconds:g} s each"
 
 
 def widest(experiment: Experiment) -> int:
@@ -151,6 +157,8 @@ def widest(experiment: Experiment) -> int:
 def _point(point: LoadPoint) -> str:
     if point.concurrency is not None:
         how = f", {point.level} at a time"
+    elif point.rate_search is not None:
+        how = f", rates from {point.rate_search.low:g} to {point.rate_search.high:g}/s {point.arrivals}"
     elif point.request_rate is not None and point.trace is None:
         begun = " conversations" if point.converses else ""
         how = f", {point.level}{begun}/s {point.arrivals}"
@@ -172,7 +180,12 @@ def _percentiles(experiment: Experiment) -> list[str]:
         for point in experiment.workload.points:
             if "." in name and name.partition(".")[0] != point.name:
                 continue
-            if point.request_rate is None:
+            if point.rate_search is not None:
+                window = experiment.workload.round_seconds
+                lines.append(
+                    f"{name} needs {needed} requests a probe: below {needed / window:.3g}/s it has fewer"
+                )
+            elif point.request_rate is None:
                 lines.append(
                     f"{name} needs {needed} requests a trial: {needed / seconds:.1f} per second; "
                     "a slower configuration is judged on fewer"

@@ -22,7 +22,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from tuner.search.history import History, TrialRecord
-from tuner.search.samplers import SAMPLERS, Reads
+from tuner.search.samplers import SAMPLERS, Brief, Reads
 from tuner.search.study import constraints, directions
 from tuner.spec.distribution import Categorical, FloatRange, IntRange
 from tuner.spec.space import Space
@@ -30,7 +30,6 @@ from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue, State
 
 _TRIES = 30  # suggestions thrown away before a random configuration is taken
-_SPREAD_AMONG = 60  # random configurations of which the one farthest from all so far is taken
 _IN_SPACE = "in_space"
 
 
@@ -39,7 +38,7 @@ class OptunaProposer:
 
     Args:
         startup: trials before the sampler's model speaks.
-        history: read only, for what is not to be proposed again and for the worst values seen so far.
+        history: read only, for what is not to be proposed again and for what the sampler learns from.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class OptunaProposer:
         self._kind = SAMPLERS[sampler]
         self._goals = tuple(goals)
         self._slos = tuple(slos)
-        self._startup = startup
         self._history = history
         self._rng = random.Random(seed)
         self._codes = {name: Code(p.distribution()) for name, p in space.parameters.items()}
@@ -65,7 +63,19 @@ class OptunaProposer:
         self._recalled = -1  # the highest number of the history that is among them
         self._asked: dict[int, optuna.Trial] = {}
         self._brain = optuna.create_study(
-            sampler=self._kind.make(seed, startup), directions=directions(self._goals)
+            sampler=self._kind.make(
+                Brief(
+                    seed=seed,
+                    startup=startup,
+                    space=space,
+                    history=history,
+                    goals=self._goals,
+                    slos=self._slos,
+                    distributions={name: code.optuna for name, code in self._codes.items()},
+                    encode=lambda name, value: self._codes[name].encode(value),
+                )
+            ),
+            directions=directions(self._goals),
         )
         self._grid = self._shuffled_grid() if sampler == "grid" else None
 
@@ -77,10 +87,6 @@ class OptunaProposer:
         self._recalled = max(self._history.records, default=-1)
         if self._grid is not None:
             return next((p for p in self._grid if self._is_new(p)), None)
-        if self._kind.spread_first and number < self._startup:
-            spread = self._far_from_all()
-            if spread is not None:
-                return self._ask_fixed(number, spread)
         for _ in range(_TRIES):
             trial = self._brain.ask()
             params = self._suggest(trial)
@@ -154,16 +160,6 @@ class OptunaProposer:
             return False
         self._seen.add(key)
         return True
-
-    def _far_from_all(self) -> dict[str, ParamValue] | None:
-        others = [r.params for r in self._history.records.values()]
-        drawn = [self._space.sample(self._rng) for _ in range(_SPREAD_AMONG)]
-        fresh = [p for p in drawn if self._space.key(p) not in self._seen]
-        if not fresh:
-            return None
-        chosen = max(fresh, key=lambda p: min((self._space.distance(p, o) for o in others), default=0.0))
-        self._seen.add(self._space.key(chosen))
-        return chosen
 
     def _any_new(self, number: int) -> dict[str, ParamValue] | None:
         for _ in range(_TRIES * 10):

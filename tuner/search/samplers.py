@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from tuner.errors import UserError
+from tuner.search.auto.chooser import Chooser
+from tuner.search.auto.sampler import AutoSampler
+from tuner.search.history import History
+from tuner.spec.space import Space
+from tuner.trial.objective import Goal
+from tuner.trial.ports import ParamValue
 
 
 class Reads(Enum):
@@ -21,44 +28,70 @@ class Reads(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What a sampler is made for.
+
+    Attributes:
+        startup: trials before the model of one of Optuna's samplers speaks.
+        history: of the run, as it grows.
+        distributions: every parameter in Optuna's terms.
+        encode: (name, value) -> the value in the terms of its distribution.
+    """
+
+    seed: int
+    startup: int
+    space: Space
+    history: History
+    goals: Sequence[Goal]
+    slos: Sequence[str]
+    distributions: Mapping[str, BaseDistribution]
+    encode: Callable[[str, ParamValue], ParamValue]
+
+
+@dataclass(frozen=True, slots=True)
 class SamplerKind:
-    """A sampler: `make(seed, startup)`, `startup` being the trials before its model speaks."""
+    """A sampler: how it is made, what it learns from, and for the plan how it goes on after the baseline."""
 
-    make: Callable[[int, int], BaseSampler]
+    make: Callable[[Brief], BaseSampler]
     reads: Reads
-    spread_first: bool = False  # the first points are drawn far apart instead of at random
+    then: str = ""
 
 
-def _tpe(seed: int, startup: int) -> BaseSampler:
+def _auto(brief: Brief) -> BaseSampler:
+    chooser = Chooser(brief.space, brief.history, goals=brief.goals, slos=brief.slos, seed=brief.seed)
+    return AutoSampler(chooser, brief.distributions, brief.encode, seed=brief.seed)
+
+
+def _tpe(brief: Brief) -> BaseSampler:
     return optuna.samplers.TPESampler(
-        n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
+        n_startup_trials=brief.startup, multivariate=True, group=True, constant_liar=True, seed=brief.seed
     )
 
 
-def _gp(seed: int, startup: int) -> BaseSampler:
+def _gp(brief: Brief) -> BaseSampler:
     try:
         import torch  # noqa: F401, PLC0415
     except ImportError:
         raise UserError(
             "search.sampler: gp needs torch: pip install 'ray-serving-tuner[gp]', or take tpe"
         ) from None
-    return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
+    return optuna.samplers.GPSampler(n_startup_trials=brief.startup, seed=brief.seed)
 
 
-def _nsga2(seed: int, startup: int) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(population_size=max(4, startup), seed=seed)
+def _nsga2(brief: Brief) -> BaseSampler:
+    return optuna.samplers.NSGAIISampler(population_size=max(4, brief.startup), seed=brief.seed)
 
 
-def _random(seed: int, startup: int) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
+def _random(brief: Brief) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=brief.seed)
 
 
-def _qmc(seed: int, startup: int) -> BaseSampler:
-    return optuna.samplers.QMCSampler(seed=seed, warn_independent_sampling=False, scramble=True)
+def _qmc(brief: Brief) -> BaseSampler:
+    return optuna.samplers.QMCSampler(seed=brief.seed, warn_independent_sampling=False, scramble=True)
 
 
 SAMPLERS: dict[str, SamplerKind] = {
-    "auto": SamplerKind(_tpe, Reads.ALL, spread_first=True),
+    "auto": SamplerKind(_auto, Reads.ALL, then="by expected gain per second"),
     "tpe": SamplerKind(_tpe, Reads.ALL),
     "gp": SamplerKind(_gp, Reads.COMPLETE),
     "nsga2": SamplerKind(_nsga2, Reads.COMPLETE),

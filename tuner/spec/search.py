@@ -53,7 +53,7 @@ class Search(Section):
     """How configurations are proposed and when a trial is stopped."""
 
     sampler: Literal["auto", "tpe", "random", "grid", "qmc", "nsga2", "gp"] = Field(
-        default="auto", description="auto is tpe."
+        default="auto", description="auto: a model of what was measured, and of what a trial costs."
     )
     trials: Positive = Field(default=40, description="At most so many, the baseline included.")
     parallel: Positive | Literal["auto"] = Field(default="auto", description="Trials side by side.")

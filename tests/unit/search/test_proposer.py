@@ -107,7 +107,7 @@ def test_what_an_earlier_start_tried_is_not_proposed_again(experiment, score):
 def test_the_first_points_of_auto_lie_farther_apart_than_drawn_ones(experiment, score):
     def nearest(sampler):
         e = experiment(f"search.sampler={sampler}", text=CONDITIONAL)
-        found = propose(e, score, most=5)
+        found = propose(e, score, most=3)
         pairs = [(a, b) for i, a in enumerate(found) for b in found[:i]]
         return min(e.space.distance(a, b) for a, b in pairs)
 
