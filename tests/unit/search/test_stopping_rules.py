@@ -9,6 +9,8 @@ from tuner.search.stopping import rules_for
 from tuner.search.stopping.asha import Asha
 from tuner.search.stopping.hopeless import Hopeless
 from tuner.search.stopping.median import Median
+from tuner.search.stopping.outclassed import Outclassed
+from tuner.trial.objective import Goal
 from tuner.trial.ports import Phase, State
 
 
@@ -83,6 +85,33 @@ def test_median_lets_the_better_half_go_on(score, past):
     history = past(*[[score(float(v))] * 2 for v in (10, 20, 30, 40, 50)])
     assert Median().stop(running(*[score(31.0)] * 2), history) is None
     assert Median().stop(running(*[score(29.0)] * 2), history) is not None
+
+
+def test_outclassed_waits_until_the_scatter_of_rounds_is_known(score, past):
+    assert Outclassed().stop(running(score(50.0)), past([score(100.0)])) is None
+    assert Outclassed().stop(running(score(50.0)), past()) is None
+
+
+def test_outclassed_stops_what_luck_does_not_explain(score, past):
+    best = [score(v) for v in (100.0, 101.0, 100.5)]  # the means so far: rounds of 100, 102, 99.5
+    history = past(best, [score(90.0), score(89.0), score(90.0)])
+    assert Outclassed().stop(running(score(96.5)), history) is None
+    reason = Outclassed().stop(running(score(70.0)), history)
+    assert reason.startswith("outclassed: 30% worse than trial 0, luck explains")
+
+
+def test_outclassed_lets_go_on_where_the_rounds_scatter_as_much(score, past):
+    history = past([score(v) for v in (100.0, 120.0, 110.0)])
+    assert Outclassed().stop(running(score(70.0)), history) is None
+
+
+def test_outclassed_compares_with_feasible_trials_alone_and_reads_figures_that_are_to_be_small(score, past):
+    infeasible = [score(1000.0, over=0.4)] * 3
+    assert Outclassed().stop(running(score(70.0)), past(infeasible, infeasible)) is None
+    history = past(*[[score(100.0)] * 3] * 2)
+    history._goals = (Goal("ttft_p95_ms", False),)
+    assert Outclassed().stop(running(score(70.0)), history) is None
+    assert Outclassed().stop(running(score(140.0)), history) is not None
 
 
 def test_auto_adds_asha_where_measuring_outlasts_deploying():
