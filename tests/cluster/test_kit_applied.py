@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import os
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ sys.path += [
 import definitions
 import objects
 from admission_parts import Pods, Refusal
-from kit_files import KIT, OVERLAYS, documents, manifest_files, pods, rendered
+from kit_files import KIT, OVERLAYS, crds, documents, manifest_files, pods, rendered
 from mount_pods import engine, host, pod
 
 pytestmark = pytest.mark.cluster
@@ -50,9 +49,7 @@ def kuberay(admin_api: client.ApiClient) -> None:
     """KubeRay's kinds, where their definitions are there."""
     folder = os.environ.get("KUBERAY_CRDS")
     if folder:
-        texts = [gzip.decompress(path.read_bytes()) for path in sorted(Path(folder).glob("*.yaml.gz"))]
-        assert texts, f"KUBERAY_CRDS={folder}: no *.yaml.gz in it"
-        definitions.install_definitions(admin_api, [yaml.load(text, yaml.CSafeLoader) for text in texts])
+        definitions.install_definitions(admin_api, crds(folder))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit" / "kit")]
 import definitions
 from admission_parts import account_kubeconfig
-from kit_files import KIT, documents, rendered
+from kit_files import KIT, crds, documents, rendered
 from operator_page import commands, experiment
 
 pytestmark = pytest.mark.cluster
@@ -99,8 +97,7 @@ def empty(
     """A cluster with OME's kinds, a runtime and KubeRay's kinds; all that was applied goes in the end."""
     folder = os.environ.get("KUBERAY_CRDS")
     if folder:
-        texts = [gzip.decompress(path.read_bytes()) for path in sorted(Path(folder).glob("*.yaml.gz"))]
-        definitions.install_definitions(admin_api, [yaml.load(text, yaml.CSafeLoader) for text in texts])
+        definitions.install_definitions(admin_api, crds(folder))
     apply(RUNTIME)
     yield
     model = RUNTIME | {"kind": "ClusterBaseModel", "metadata": {"name": "llama-3-2-1b-instruct"}}

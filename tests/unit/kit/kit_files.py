@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ class Pod:
 def documents(path: Path) -> list[Manifest]:
     """The manifests in a file."""
     return [each for each in yaml.safe_load_all(path.read_text()) if each]
+
+
+def crds(folder: str) -> list[Manifest]:
+    """The definitions in a folder of gzipped YAML."""
+    files = sorted(Path(folder).glob("*.yaml.gz"))
+    assert files, f"{folder}: no *.yaml.gz in it"
+    return [yaml.load(gzip.decompress(path.read_bytes()), yaml.CSafeLoader) for path in files]
 
 
 def manifest_files() -> list[Path]:
