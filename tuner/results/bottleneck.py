@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tuner.results.rates import rates_told
 from tuner.trial.engine_totals import merged_engine
 from tuner.trial.rounds import PointResult, RoundResult
 
@@ -59,8 +60,11 @@ def bottleneck(results: Sequence[PointResult]) -> Bottleneck:
 def bound_by(rounds: Sequence[RoundResult]) -> str:
     """One line over all load points of a deployment; "" where it has no round.
 
-    Load points that are bound by the same are told by the last of them, the others each by its name.
+    Load points that are bound by the same are told by the last of them, the others each by its name. Where
+    rates were searched it is the limit that ends them.
     """
+    if told := rates_told(rounds):
+        return told
     by_point: dict[str, list[PointResult]] = {}
     for one in rounds:
         for point in one.points:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tuner.load.rate_search.probing import rest_seconds
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.figures import duration
 from tuner.search.plan_objectives import dearest, objective_lines
@@ -117,6 +116,8 @@ def _cost(experiment: Experiment, parallel: int) -> str:
     hours = experiment.search.budget.hours
     text = f"measuring at most {duration(measured)}"
     text += f"; with every deployment at its {experiment.deploy.ready_seconds:g} s limit {duration(longest)}"
+    if experiment.workload.searched is not None:
+        text += "; waits for the engine to come to rest between probes not counted"
     if hours is not None:
         text += f"; no new trial after {hours:g} h, validation's share kept back"
     most = widest(experiment)
@@ -132,8 +133,6 @@ def _longest_round(experiment: Experiment) -> float:
     """Seconds of one round whose ramps and drains last as long as they may."""
     window = experiment.workload.round_seconds
     edges = limit_seconds(window, RAMP_LIMIT_IN_WINDOWS) + limit_seconds(window, DRAIN_LIMIT_IN_WINDOWS)
-    if experiment.workload.searched is not None:
-        edges += rest_seconds(window)
     return (window + edges) * experiment.workload.windows
 
 

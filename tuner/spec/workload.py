@@ -248,6 +248,11 @@ class Workload(Section):
         """The load point whose highest rate is searched; None where rates, or the concurrency, are given."""
         return next((point for point in self.points if point.rate_search is not None), None)
 
+    @property
+    def windows(self) -> int:
+        """How many there are in a round: one of each load point, or the probes of a search over rates."""
+        return sum(1 if p.rate_search is None else p.rate_search.probes for p in self.points)
+
     def shipped(self) -> dict[str, Any]:
         """The section for another machine: the content of its files with it, where they are small enough.
 

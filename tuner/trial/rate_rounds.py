@@ -47,6 +47,7 @@ class RateRound:
         cliff: 5 % more load makes half of the requests late.
         usable: probes that count, of all rounds so far.
         made: all of them.
+        cut: why the block ended before its last probe, one line; "" where it did not.
     """
 
     probes: tuple[ProbeRecord, ...]
@@ -60,6 +61,7 @@ class RateRound:
     cliff: bool = False
     usable: int = 0
     made: int = 0
+    cut: str = ""
 
     @property
     def none_met(self) -> bool:
@@ -71,7 +73,7 @@ class RateRound:
         """Why none of this round's probes counts, a line for each reason; () where one does."""
         if any(not p.unusable for p in self.probes):
             return ()
-        return tuple(dict.fromkeys(p.unusable for p in self.probes))
+        return tuple(dict.fromkeys([*(p.unusable for p in self.probes), *([self.cut] if self.cut else [])]))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss, NaN and infinities as written in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, geometric_mean
 
 from tuner.spec.metrics import MAX_REQUEST_RATE
 from tuner.trial.ports import Score
@@ -42,7 +42,7 @@ class _Searched:
     def untold(self) -> str:
         """Why nothing is known, one line; "" where something is."""
         if self.last.usable < FEWEST_PROBES:
-            why = "; ".join(self.last.unusable)
+            why = "; ".join(self.last.unusable) or self.last.cut
             return f"only {self.last.usable} of {self.last.made} probes count" + (f": {why}" if why else "")
         if not self.last.none_met and self.last.low <= 0:
             return f"after {self.last.usable} probes no rate surely meets the limits"
@@ -100,7 +100,7 @@ def score_of_rates(
     lows = [s.last.low for s in counted]
     value = math.nan
     if told:
-        value = math.exp(fmean(map(math.log, lows))) if min(lows) > 0 else 0.0
+        value = lows[0] if len(lows) == 1 else geometric_mean(lows) if min(lows) > 0 else 0.0
     highs = [s.last.high for s in counted]
     missed = [s.violations(slos, figures, violation) for s in counted]
     sure = [s.surely(v) for s, v in zip(counted, missed, strict=True)]

@@ -96,7 +96,7 @@ def test_the_engine_is_at_rest_before_the_probe_after_one_that_was_ended_early(
     assert [p.trust.asked for p in found.points] == [after.rate]
 
 
-def test_probes_of_an_engine_that_comes_to_no_rest_count_for_nothing(
+def test_a_block_ends_where_the_engine_comes_to_no_rest(
     scripted: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "SHORTEST_REST_SECONDS", 0.02)
@@ -106,10 +106,12 @@ def test_probes_of_an_engine_that_comes_to_no_rest_count_for_nothing(
             server.seen.in_flight += 1  # somebody else's request, for ever
 
         (found,) = searched(
-            server, {"ttft_p90_ms": 60.0}, seconds=0.1, before=busy, low=50, high=90, probes=1
+            server, {"ttft_p90_ms": 60.0}, seconds=0.1, before=busy, low=50, high=90, probes=2
         )
-    assert found.rates is not None and found.rates.usable == 0 and found.rates.made == 1
-    assert found.unusable == ("began before the engine was at rest",) and not found.usable
+    assert found.rates is not None and found.rates.probes == () and found.points == ()
+    assert (
+        found.unusable == ("the engine was not at rest 0.3 s after its last requests",) and not found.usable
+    )
 
 
 def test_a_search_on_an_engine_that_is_gone_ends_with_the_fault(scripted: ModuleType) -> None:

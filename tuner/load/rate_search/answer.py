@@ -16,9 +16,8 @@ CLIFF_STEP = 1.05
 CLIFF_SHARE = 0.5
 # By so many times fewer or more late ones than allowed, two probes are believed without a curve.
 FAR = 3.0
-FEWEST_EXPECTED = (
-    8.0  # 3 would do for requests that are late one by one (Poisson), and they are late in bursts
-)
+# 3 would do for requests that are late one by one (Poisson); they are late in bursts.
+FEWEST_EXPECTED = 8.0
 _WIDEST_CLIFF_GAP = 1.1
 _MOST_REFITS = 4
 
@@ -102,7 +101,7 @@ def answer(probes: Sequence[Probe]) -> RateAnswer:
 
 def _bounded(probes: Sequence[Probe], middle: float) -> Crossing:
     """Where the first SLO's curve crosses, with the ends that come first, as far as the least slope tells."""
-    found = [_settled(probes, metric, middle) for metric in probes[0].shares]
+    found = [_settled(probes, metric, middle) for metric in _judged(probes)]
     first = min(found, key=lambda c: c.rate)
     return Crossing(
         first.rate, min(c.low for c in found), min(c.high for c in found), first.slope, first.allowed
@@ -129,10 +128,10 @@ def _beyond_doubt(probes: Sequence[Probe], found: Bracket) -> tuple[float, float
     Those that met by far must have had late ones to expect, FEWEST_EXPECTED in all: of ten requests none may
     be late by chance.
     """
-    low, expected = 0.0, []
+    low, expected, judged = 0.0, [], _judged(probes)
     for p in sorted(probes, key=lambda p: -p.rate):
         if p.rate <= found.met and p.strain <= 1 / FAR:
-            expected.append(min(s.allowed * s.of for s in p.shares.values()))
+            expected.append(min(p.shares[m].allowed * p.shares[m].of for m in judged))
             if len(expected) > 1 and math.fsum(expected) >= FEWEST_EXPECTED:
                 low = p.rate
                 break
@@ -150,7 +149,7 @@ def _middle(probes: Sequence[Probe], found: Bracket) -> float:
 
 def _binding(probes: Sequence[Probe], middle: float) -> tuple[str, Crossing]:
     """The SLO whose curve crosses first, and that curve, with the ends that come first."""
-    curves = {metric: _near(probes, metric, middle) for metric in probes[0].shares}
+    curves = {metric: _near(probes, metric, middle) for metric in _judged(probes)}
     told = {m: c for m, c in curves.items() if c.rises}
     if not told:
         return "", next(iter(curves.values()))
@@ -159,6 +158,12 @@ def _binding(probes: Sequence[Probe], middle: float) -> tuple[str, Crossing]:
     low = min(c.low for c in told.values())
     high = min(c.high for c in told.values())
     return binding, Crossing(first.rate, low, high, first.slope, first.allowed)
+
+
+def _judged(probes: Sequence[Probe]) -> list[str]:
+    """The SLOs that some probe missed: one that none missed ends no rates. All where the queue alone grew."""
+    missed = [m for m in probes[0].shares if any(not p.shares[m].met for p in probes)]
+    return missed or list(probes[0].shares)
 
 
 def _missed_first(probes: Sequence[Probe]) -> str:

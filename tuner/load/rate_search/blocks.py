@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from tuner.load.rate_search.answer import RateAnswer
 from tuner.load.rate_search.probe import Probe, Share, SloLimit
@@ -14,8 +13,6 @@ from tuner.load.target import Target
 from tuner.spec.workload import LoadPoint
 from tuner.trial.rate_rounds import ProbeRecord, RateRound
 from tuner.trial.rounds import PointResult
-
-POISONED = "began before the engine was at rest"
 
 
 class RateBlocks:
@@ -50,6 +47,9 @@ class RateBlocks:
     ) -> tuple[tuple[PointResult, ...], RateRound]:
         """One block; the window that stands for it (none where all were ended early), and what is known.
 
+        It ends where the engine does not come to rest in time: a probe on top of an old queue would say
+        nothing, and add to it.
+
         Args:
             number: of the round; with the workload's seed it seeds the probes' lengths and arrivals.
 
@@ -57,30 +57,33 @@ class RateBlocks:
             LoadError: nobody answers at the endpoint any more.
         """
         made: list[Probed] = []
-        at_rest = await self._target.rest(within_seconds=rest_seconds(self._window_seconds))
+        within_seconds = rest_seconds(self._window_seconds)
+        at_rest = await self._target.rest(within_seconds=within_seconds)
         for count in range(1, self._range.probes + 1):
-            one = await probed(
-                self._target,
-                self._point,
-                self._slos,
-                rate=self._search.next_rate(),
-                name=f"probe {number}.{count}",
-                window_seconds=self._window_seconds,
-                clock=self._clock,
-                on_progress=on_progress,
-            )
             if not at_rest:
-                one = replace(one, probe=_unusable(one.probe, POISONED))
-            at_rest = one.at_rest
-            self._search.add(one.probe)
-            made.append(one)
+                break
+            made.append(
+                await probed(
+                    self._target,
+                    self._point,
+                    self._slos,
+                    rate=self._search.next_rate(),
+                    name=f"probe {number}.{count}",
+                    window_seconds=self._window_seconds,
+                    clock=self._clock,
+                    on_progress=on_progress,
+                )
+            )
+            at_rest = made[-1].at_rest
+            self._search.add(made[-1].probe)
         answer = self._search.answer()
         standing = _standing(made, answer)
-        return (standing,) if standing is not None else (), self._told([m.probe for m in made], answer)
+        cut = "" if at_rest else f"the engine was not at rest {within_seconds:g} s after its last requests"
+        return (standing,) if standing is not None else (), self._told(made, answer, cut)
 
-    def _told(self, probes: Sequence[Probe], answer: RateAnswer) -> RateRound:
+    def _told(self, made: Sequence[Probed], answer: RateAnswer, cut: str) -> RateRound:
         return RateRound(
-            probes=tuple(map(_record, probes)),
+            probes=tuple(_record(m.probe) for m in made),
             range_low=self._range.low,
             range_high=self._range.high,
             allowed={s.metric: s.allowed for s in self._slos},
@@ -91,11 +94,8 @@ class RateBlocks:
             cliff=answer.cliff,
             usable=answer.probes,
             made=len(self._search.probes),
+            cut=cut,
         )
-
-
-def _unusable(probe: Probe, why: str) -> Probe:
-    return replace(probe, usable=False, why=", ".join(filter(None, (probe.why, why))))
 
 
 def _record(probe: Probe) -> ProbeRecord:

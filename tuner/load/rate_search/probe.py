@@ -119,9 +119,12 @@ class Probe:
         return cls(rate, shares, point.trust.over_saturated, not why, seconds, why=why)
 
     @classmethod
-    def ended_early(cls, rate: float, slos: Sequence[SloLimit], *, sent: int, seconds: float = 0.0) -> Probe:
-        """A window that over-saturation ended after `sent` requests."""
-        shares = {s.metric: Share(max(1, sent), max(1, sent), s.allowed) for s in slos}
+    def ended_early(
+        cls, rate: float, slos: Sequence[SloLimit], *, sent: int, failed: int, seconds: float = 0.0
+    ) -> Probe:
+        """A window that over-saturation ended after `sent` requests, of which `failed` failed."""
+        sent = max(1, sent)
+        shares = {s.metric: Share(failed if _of_failures(s.metric) else sent, sent, s.allowed) for s in slos}
         return cls(rate, shares, over_saturated=True, seconds=seconds, cut_short=True)
 
     @property
@@ -140,9 +143,14 @@ class Probe:
         return max(s.strain for s in self.shares.values())
 
     def counted(self, metric: str) -> Share:
-        """The share as it counts: all late where the queue grew."""
+        """The share as it counts: all late where the queue grew; what has not failed may yet be answered."""
         share = self.shares[metric]
-        return Share(share.of, share.of, share.allowed) if self.over_saturated else share
+        late = self.over_saturated and not _of_failures(metric)
+        return Share(share.of, share.of, share.allowed) if late else share
+
+
+def _of_failures(metric: str) -> bool:
+    return metric.rpartition(".")[2] == "error_rate"
 
 
 def _count_within(histogram: Histogram, limit: float) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuner.load.rate_search.probe import Probe, SloLimit
-from tuner.load.round import OnProgress, limit_seconds
+from tuner.load.round import OnProgress
 from tuner.load.target import Target
 from tuner.spec.workload import LoadPoint
 from tuner.trial.rounds import PointResult
@@ -15,16 +15,18 @@ from tuner.trial.rounds import PointResult
 # Beyond doubt: half of the first tokens that came are later than this many limits, or half has failed.
 HOPELESS_LIMITS = 3.0
 FEWEST_TOLD = 20  # requests, before a window is judged while it passes
-REST_LIMIT_IN_WINDOWS = 1.0
-SHORTEST_REST_SECONDS = 5.0
+# llama.cpp works a queue off that nobody waits for any more: 900 requests, 20 s, after 3 s of too much.
+REST_LIMIT_IN_WINDOWS = 3.0
+SHORTEST_REST_SECONDS, LONGEST_REST_SECONDS = 30.0, 120.0
 
 
 class OverSaturated(Exception):
     """The engine is overrun: the rest of the window would only queue up more."""
 
-    def __init__(self, ended: int) -> None:
-        super().__init__(f"over-saturated after {ended} requests")
+    def __init__(self, ended: int, failed: int) -> None:
+        super().__init__(f"over-saturated after {ended} requests, {failed} of them failed")
         self.ended = ended
+        self.failed = failed
 
 
 def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], None]:
@@ -48,7 +50,7 @@ def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], Non
         if not (late or failed > 0.5):
             hopeless_at_ms = None
         elif hopeless_at_ms is not None and (failed > 0.5 or median_ms >= hopeless_at_ms):
-            raise OverSaturated(ended)
+            raise OverSaturated(ended, so_far["failed"])
         else:
             hopeless_at_ms = median_ms
 
@@ -57,7 +59,7 @@ def end_when_overrun(slos: Sequence[SloLimit]) -> Callable[[dict[str, Any]], Non
 
 def rest_seconds(window_seconds: float) -> float:
     """How long at most the engine is waited for, until it has let go of a probe's requests."""
-    return max(SHORTEST_REST_SECONDS, limit_seconds(window_seconds, REST_LIMIT_IN_WINDOWS))
+    return min(max(SHORTEST_REST_SECONDS, REST_LIMIT_IN_WINDOWS * window_seconds), LONGEST_REST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ async def probed(
         found = await target.run_point(at_rate, name, told, window_seconds=window_seconds)
         probe = Probe.of(rate, slos, found, seconds=clock() - began)
     except OverSaturated as over:
-        probe = Probe.ended_early(rate, slos, sent=over.ended, seconds=clock() - began)
+        probe = Probe.ended_early(rate, slos, sent=over.ended, failed=over.failed, seconds=clock() - began)
     return Probed(probe, found, await target.rest(within_seconds=rest_seconds(window_seconds)))
 
 

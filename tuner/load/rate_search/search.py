@@ -16,6 +16,7 @@ _HALVED_ENOUGH = math.log(1.15)  # the bracket's width from which on the curve i
 _EDGE = math.log(1.3)  # a bound of the range is probed itself once the bracket is this narrow
 _GAP_ENOUGH = math.log(1.03)  # a cliff's bracket is halved down to this
 _NARROWEST, _WIDEST = 0.07, 0.12  # spread of the probes around the crossing, of ln(rate)
+_WIDE = 0.3  # below it, while no lower end is known
 # Ends first: they tell the slope; no two alike, so that no place is looked at twice for nothing.
 _PLACES = (-1.0, 1.0, 0.0, -0.6, 0.6, 0.25, -0.25, 0.85, -0.85)
 
@@ -63,8 +64,10 @@ class RateSearch:
         if not found.mixed and so_far.cliff and math.log(high / low) > _GAP_ENOUGH:
             return math.sqrt(low * high)
         middle = math.sqrt(low * high) if math.isnan(so_far.rate) else so_far.rate
-        spread = min(max(so_far.half_width, _NARROWEST), _WIDEST)
-        return min(max(middle * math.exp(spread * next(self._places)), self.low), self.high)
+        spread, place = min(max(so_far.half_width, _NARROWEST), _WIDEST), next(self._places)
+        if place < 0 and so_far.low <= 0:
+            spread = _WIDE  # first of all some rate must surely do
+        return min(max(middle * math.exp(spread * place), self.low), self.high)
 
     async def run_block(
         self, probe_at: ProbeAt, *, probes: int, clock: Clock, seconds: float = math.inf

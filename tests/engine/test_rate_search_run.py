@@ -1,0 +1,93 @@
+"""A whole run for the highest rate under the SLOs, on the real engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuner.results.run_directory import RunDirectory
+from tuner.results.runs import find_run
+
+pytestmark = pytest.mark.engine
+
+
+def _load(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+whole_runs = _load(Path(__file__).with_name("whole_runs.py"))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    made = whole_runs.Lab(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def ended(lab):
+    spec = lab.write(
+        model={
+            "synthetic": {"hidden_size": 128, "layers": 2, "heads": 4, "kv_heads": 4, "feed_forward": 256}
+        },
+        parameters={
+            "slots": {"values": [1, 8], "flag": "--parallel"},
+            "cache_v": {"values": ["f16"], "flag": "--cache-type-v"},
+        },
+        baseline={"slots": 1, "flash": "off", "cache_v": "f16"},
+        workload={
+            "scenario": "D(8,8)",
+            "concurrency": None,
+            "rate_search": {"low": 10, "high": 300, "probes": 9},
+            "rounds": 1,
+            "round_seconds": 0.5,
+        },
+        objective={"maximize": "max_request_rate"},
+        slo={"ttft_p50_ms": 100, "error_rate": 0.1},
+    )
+    return lab.run(spec)
+
+
+@pytest.fixture(scope="module")
+def run(lab, ended) -> RunDirectory:
+    assert ended.code == 0, ended.err + ended.out
+    return find_run(lab.runs)
+
+
+def test_it_ends_with_a_verdict_in_requests_per_second(run, ended):
+    best = run.best()
+    assert best["verdict"]["outcome"] in {"better", "no_better", "only_winner_feasible"}, ended.out
+    assert ended.error_lines == []
+    assert ended.seconds < 90
+    searched = [line for line in run.trials() if line.phase == "search"]
+    assert len(searched) == 2
+    for line in searched:
+        (value,), ((low, high),) = line.values, line.intervals
+        assert line.feasible and value == low == line.metrics["max_request_rate"] and 10 <= low < high
+
+
+def test_a_round_tells_its_probes_and_the_answer(run):
+    for line in run.rounds():
+        rates = line.round.rates
+        assert rates is not None and len(rates.probes) == rates.made == 9 >= rates.usable
+        assert rates.probes[0].rate == pytest.approx((10 * 300) ** 0.5)
+        assert all(10 <= p.rate <= 300 and set(p.late) == {"ttft_p50_ms", "error_rate"} for p in rates.probes)
+
+
+def test_tables_and_report_say_what_ends_the_rates(lab, run):
+    command = [sys.executable, "-m", "tuner", "trials", str(run.path)]
+    variables = {**lab.environment, "COLUMNS": "200"}
+    shown = subprocess.run(
+        command, cwd=lab.folder, env=variables, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0 and "max_request_rate" in shown.stdout and "requests/s" in shown.stdout
+    assert "requests/s" in run.report_path.read_text()
