@@ -48,8 +48,8 @@ class HttpLoad:
     the first such point is loaded and end with the session, or with this process however it ends.
 
     With a rate_search a round is a block of probes: windows of round_seconds at rates that the search
-    chooses, which goes on over the rounds of one session. Between two probes the engine is at rest, waited
-    for at most a window's length.
+    chooses, which goes on over the rounds of one session. Between two probes the engine is at rest; a round
+    ends before its last probe where it does not come to rest (see `rest_seconds`).
 
     Args:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
