@@ -145,7 +145,7 @@ def _measured(recorded: Recorded, spending: Spending, row: Row) -> dict[str, Any
 
 @contextmanager
 def _started(python: Path, peer: Peer) -> Iterator[tuple[IO[str], IO[str]]]:
-    command = [str(python), str(PROGRAMS / peer.program), *peer.arguments]
+    command = [str(python), "-W", "ignore", str(PROGRAMS / peer.program), *peer.arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdin is not None and program.stdout is not None
         try:
