@@ -88,7 +88,7 @@ def common_metrics(a: Overview, b: Overview, load: Load) -> list[str]:
 
     A metric without a load point stays whole where it is over the same points in the same way (an
     objective is the geometric mean over them, anything else the worst); else each common point's own
-    stands for it. Goodput means the same only by the same limits.
+    stands for it. Goodput means the same only by the same limits, the highest rate only under the same SLOs.
 
     Raises:
         UserError: there is none.
@@ -97,7 +97,8 @@ def common_metrics(a: Overview, b: Overview, load: Load) -> list[str]:
     other_limits = _experiment(a.run).get("goodput") != _experiment(b.run).get("goodput")
     for metric in _asked_metrics(a) + _asked_metrics(b):
         point, dot, name = metric.rpartition(".")
-        if other_limits and name in METRICS and METRICS[name].kind == "goodput":
+        kind = METRICS[name].kind if name in METRICS else ""
+        if (other_limits and kind == "goodput") or (a.state.slos != b.state.slos and kind == "rates"):
             continue  # good by other limits
         if dot:
             found.update({metric: None} if point in load.common else {})

@@ -335,3 +335,14 @@ def test_a_probe_loads_a_real_server_at_its_rate_and_an_overrun_one_ends_early(
     assert probe.met is not overrun and probe.over_saturated is overrun
     assert share.late == (share.of if overrun else 0)
     assert probe.seconds < 5
+
+
+def test_a_rate_that_the_client_cannot_make_is_left_alone_after_two_tries() -> None:
+    search = RateSearch(low=10, high=1000)
+    for _ in range(12):
+        rate = search.next_rate()
+        search.add(Probe(rate, {"ttft_p90_ms": Share(0, 100, 0.1)}, usable=rate < 150, why="client-bound"))
+    tried = [p.rate for p in search.probes if not p.usable]
+    assert all(tried.count(rate) <= 2 for rate in tried)
+    answer = search.answer()
+    assert 120 < answer.low < 150 and math.isinf(answer.high)

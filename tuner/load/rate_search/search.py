@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import cycle
 
@@ -25,7 +26,8 @@ class RateSearch:
     """The search on one deployment: `next_rate`, a probe there, `add`, and so on. Pure and deterministic.
 
     Probes are of one length; how many there are is the caller's: the interval narrows with each. Probes that
-    are not usable (a client-bound window) are kept, and the rate is asked for again.
+    are not usable (a client-bound window) are kept, and the rate is asked for again; once it was not usable
+    twice, the range ends below it.
 
     Args:
         low, high: the range of rates, requests per second, 0 < low < high.
@@ -52,6 +54,8 @@ class RateSearch:
         usable = [p for p in self.probes if p.usable]
         found = bracket(usable)
         low, high = max(found.met, self.low), min(found.missed, self.high)
+        if (beyond := self._beyond_client()) is not None and low < beyond < high:
+            return math.sqrt(low * beyond)
         if not found.mixed:
             width = math.log(high / low) if high > low else 0.0
             if found.met == 0 and width <= _EDGE:
@@ -68,6 +72,14 @@ class RateSearch:
         if place < 0 and so_far.low <= 0:
             spread = _WIDE  # first of all some rate must surely do
         return min(max(middle * math.exp(spread * place), self.low), self.high)
+
+    def _beyond_client(self) -> float | None:
+        """The lowest rate at which two probes were not usable, and none was."""
+        lost = Counter(p.rate for p in self.probes if not p.usable)
+        for p in self.probes:
+            if p.usable:
+                lost.pop(p.rate, None)
+        return min((rate for rate, times in lost.items() if times > 1), default=None)
 
     async def run_block(
         self, probe_at: ProbeAt, *, probes: int, clock: Clock, seconds: float = math.inf

@@ -102,3 +102,17 @@ def test_costs_at_different_prices_are_said_to_be_so(make_run: MakeRun, price: f
         file.write_text(f"{file.read_text()}deploy: {{price_per_hour: {one}}}\n")
     notes = compare(a, b).notes
     assert any(note.startswith("The prices differ") for note in notes) is said
+
+
+@pytest.mark.parametrize(("limit", "compared"), [(500.0, True), (400.0, False)])
+def test_highest_rates_are_compared_only_under_the_same_slos(
+    make_run: MakeRun, limit: float, compared: bool
+) -> None:
+    goals, values = (
+        (Goal("max_request_rate", True), Goal(GOAL, True)),
+        {0: (100, 104, 98), 3: (200, 205, 195)},
+    )
+    a = make_run("arate000-a", values, goals=goals, slos={"ttft_p95_ms": 500.0})
+    b = make_run("brate000-b", values, goals=goals, slos={"ttft_p95_ms": limit})
+    rows = [row.metric for row in compare(a, b).pairs[0].rows]
+    assert ("max_request_rate" in rows) is compared and GOAL in rows
