@@ -153,7 +153,7 @@ def test_the_page_can_be_walked_as_it_is_written(desk, empty, admin_api, until):
         "kubectl get namespace autotuner --show-labels"
     )
     made = desk.run("kubectl get job,pod,pvc,configmap,role,rolebinding -n autotuner -o name")
-    for name in ("job.batch/fill-model", "pod/runs", "claim/tuner-runs", "configmap/experiment"):
+    for name in ("job.batch/fill-model", "pod/runs", "claim/tuner-runs"):
         assert name in made
     assert re.search(r"role\S*/autotuner-secrets", made)
 
