@@ -2,7 +2,8 @@
 
 A Gaussian process for the objective's logarithm and one for each SLO (the logarithm of the metric over its
 limit), each trained on what was measured; once something failed one more, on all trials, for whether a row
-deploys. The acquisition is optimised by evaluating it on all rows left, so it misses none.
+deploys. Their hyperparameters are fitted after each trial, from where the last fit ended. The acquisition is
+optimised by evaluating it on all rows left, so it misses none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _SAMPLES = 128
 _LOWEST = 0.01  # of a metric over its limit: an error rate of 0 has no logarithm
 _AT_ONCE = 512  # rows evaluated together
 _CONSTANT = 1e-9
+_HYPERPARAMETERS = ("covar_module", "mean_module", "likelihood")
 
 
 class BoTorchSearch:
@@ -38,6 +40,7 @@ class BoTorchSearch:
         self._untried = Untried(task)
         self._rng = random.Random(task.seed)
         self._x = _encoded(task)
+        self._last: dict[str, dict[str, torch.Tensor]] = {}  # a process's hyperparameters
 
     def tell(self, told: Told) -> None:
         """See Searcher."""
@@ -58,19 +61,21 @@ class BoTorchSearch:
     def _best_of(self, left: list[int], told: list[Told], measured: list[Told]) -> int:
         x = self._x[[t.row for t in measured]]
         sign = 1.0 if self._task.maximize else -1.0
-        models = [self._fitted(x, [sign * math.log(max(t.value or 0.0, 1e-9)) for t in measured])]
+        logs = [sign * math.log(max(t.value or 0.0, 1e-9)) for t in measured]
+        models, names = [_process(x, logs)], ["objective"]
         constraints = []
         for index in range(self._task.limits):
             logs = [math.log(max(1.0 + t.violations[index], _LOWEST)) for t in measured]
             if max(logs) - min(logs) > _CONSTANT:
                 constraints.append(_at_most(len(models), 0.0))
-                models.append(self._fitted(x, logs))
+                models.append(_process(x, logs))
+                names.append(f"limit {index}")
         if len(measured) < len(told):
             every = self._x[[t.row for t in told]]
             constraints.append(_at_most(len(models), 0.5))
-            models.append(self._fitted(every, [float(t.failed) for t in told]))
-        model = ModelListGP(*models)
-        fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))
+            models.append(_process(every, [float(t.failed) for t in told]))
+            names.append("deploys")
+        model = self._fitted(models, names)
         acquisition = qLogNoisyExpectedImprovement(
             model,
             X_baseline=x,
@@ -83,13 +88,24 @@ class BoTorchSearch:
         best, _ = optimize_acqf_discrete(acquisition, q=1, choices=choices, max_batch_size=_AT_ONCE)
         return int((choices - best[0]).abs().sum(-1).argmin())
 
-    def _fitted(self, x: torch.Tensor, values: list[float]) -> SingleTaskGP:
-        y = torch.tensor(values, dtype=torch.double).unsqueeze(-1)
-        width = x.shape[-1]
-        bounds = torch.stack([torch.zeros(width), torch.ones(width)]).double()
-        return SingleTaskGP(
-            x, y, input_transform=Normalize(width, bounds=bounds), outcome_transform=Standardize(1)
-        )
+    def _fitted(self, models: list[SingleTaskGP], names: list[str]) -> ModelListGP:
+        for one, name in zip(models, names, strict=True):
+            one.load_state_dict({**one.state_dict(), **self._last.get(name, {})})
+        model = ModelListGP(*models)
+        fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))
+        for one, name in zip(models, names, strict=True):
+            state = one.state_dict().items()
+            self._last[name] = {k: v.clone() for k, v in state if k.startswith(_HYPERPARAMETERS)}
+        return model
+
+
+def _process(x: torch.Tensor, values: list[float]) -> SingleTaskGP:
+    y = torch.tensor(values, dtype=torch.double).unsqueeze(-1)
+    width = x.shape[-1]
+    bounds = torch.stack([torch.zeros(width), torch.ones(width)]).double()
+    return SingleTaskGP(
+        x, y, input_transform=Normalize(width, bounds=bounds), outcome_transform=Standardize(1)
+    )
 
 
 def _at_most(index: int, limit: float):
