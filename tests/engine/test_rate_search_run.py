@@ -47,7 +47,7 @@ def ended(lab):
         workload={
             "scenario": "D(8,8)",
             "concurrency": None,
-            "rate_search": {"low": 10, "high": 300, "probes": 9},
+            "rate_search": {"low": 10, "high": 800, "probes": 9},
             "rounds": 1,
             "round_seconds": 0.5,
         },
@@ -79,8 +79,8 @@ def test_a_round_tells_its_probes_and_the_answer(run):
     for line in run.rounds():
         rates = line.round.rates
         assert rates is not None and len(rates.probes) == rates.made == 9 >= rates.usable
-        assert rates.probes[0].rate == pytest.approx((10 * 300) ** 0.5)
-        assert all(10 <= p.rate <= 300 and set(p.late) == {"ttft_p50_ms", "error_rate"} for p in rates.probes)
+        assert rates.probes[0].rate == pytest.approx((10 * 800) ** 0.5)
+        assert all(10 <= p.rate <= 800 and set(p.late) == {"ttft_p50_ms", "error_rate"} for p in rates.probes)
 
 
 def test_tables_and_report_say_what_ends_the_rates(lab, run):

@@ -59,12 +59,16 @@ def first_interval(line: TrialLine | RoundLine) -> tuple[float, float]:
 
 
 def error_bars(values: Sequence[float], ends: Sequence[tuple[float, float]]) -> Figure:
-    """plotly.js's error bars from intervals; NaN draws none."""
+    """plotly.js's error bars from intervals; an end that is NaN, or infinite, is not drawn."""
+
+    def length(longer: float, shorter: float) -> float:
+        return longer - shorter if math.isfinite(longer - shorter) else math.nan
+
     return {
         "type": "data",
         "symmetric": False,
-        "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-        "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
+        "array": [length(high, value) for value, (_, high) in zip(values, ends, strict=True)],
+        "arrayminus": [length(value, low) for value, (low, _) in zip(values, ends, strict=True)],
         "thickness": 1,
         "width": 4,
     }

@@ -95,6 +95,8 @@ def answer(probes: Sequence[Probe]) -> RateAnswer:
         sure_low, sure_high = _beyond_doubt(usable, found)
         low_end, high_end = max(low_end, sure_low), min(high_end, sure_high)
         rate = rate if found.mixed else middle
+    # Nobody was there: beyond all probes there is no estimate.
+    rate = min(max(rate, min(p.rate for p in usable)), max(p.rate for p in usable))
     binding = binding or _missed_first(usable)
     return RateAnswer(rate, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
 
