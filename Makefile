@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLUSTER := tests/cluster/k8s/cluster.py
 
 .PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
-  bench-start bench-grid bench-load bench-slo bench-search
+  bench-start bench-grid bench-load bench-slo bench-search bench-truth
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-load   the load generator's own error and cost against a server whose truth is known"
 	@echo "make bench-slo    the highest rate under the SLO, on servers whose true one is known; more than an hour"
 	@echo "make bench-search what the search costs until it has found a good configuration, beside what people use"
+	@echo "make bench-truth  how often the verdict is right, on replayed runs whose truth is known"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
@@ -77,6 +78,10 @@ bench-slo: $(INSTALLED)
 # FULL=--full runs Optuna's samplers and BoTorch anew, in an environment of their own: hours.
 bench-search: $(INSTALLED)
 	$(BIN)/python benchmarks/search.py $(FULL)
+
+# RUNS=200 for a first look.
+bench-truth: $(INSTALLED)
+	$(BIN)/python benchmarks/verdict.py --runs $(or $(RUNS),1000)
 
 bench-grid: $(INSTALLED)
 	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv

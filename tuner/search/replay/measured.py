@@ -31,7 +31,7 @@ PARTS = 10  # of a round; what its own scatter is judged by
 DEPLOYMENT_SHARE = 0.5  # of a whole trial's variance
 _NORMAL_95 = 1.959964
 _OUTPUT_RATE = "output rate"
-_SHARES = ("error_rate", "goodput_share", "kv_cache_use_mean", "kv_cache_use_max", "prefix_cache_hit_rate")
+SHARES = ("error_rate", "goodput_share", "kv_cache_use_mean", "kv_cache_use_max", "prefix_cache_hit_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Measurement:
             factors, luck = self._drawn(self._between_rounds), self._luck()
             for metric, value in recorded.items():
                 figure = value * self._factors[metric] * factors[metric]
-                metrics[metric] = min(figure, 1.0) if metric.rpartition(".")[2] in _SHARES else figure
+                metrics[metric] = min(figure, 1.0) if metric.rpartition(".")[2] in SHARES else figure
                 errors[metric] = figure * self._scatter[metric] * luck[self._causes[metric]]
             begun = started + (number - 1) * self._round_seconds
             yield RecordedRound(number, begun, self._round_seconds, (), metrics=metrics, errors=errors)

@@ -17,6 +17,7 @@ from tuner.errors import Failure
 from tuner.search.desk import Desk
 from tuner.search.history import Key
 from tuner.search.replay.measured import Measurement
+from tuner.search.replay.noise import Noise
 from tuner.search.replay.outcome import Found, Tracker
 from tuner.search.replay.surface import Row, Surface
 from tuner.search.strategy import Assignment
@@ -71,6 +72,7 @@ class Simulation:
         accelerators: that trials share.
         timed: wall-clock seconds for the suggestions' cost.
         free_suggestions: leave that cost out of the simulated clock: the same seed gives the same run.
+        noise: beside that of the surface's rows.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Simulation:
         timed: Callable[[], float],
         free_suggestions: bool,
         tracker: Tracker,
+        noise: Noise | None = None,
     ) -> None:
         self.suggesting: list[float] = []  # wall time of each suggestion, with what was learned before it
         self.last_begun = 0.0
@@ -100,6 +103,7 @@ class Simulation:
         self._timed = timed
         self._free = free_suggestions
         self._tracker = tracker
+        self._noise = noise
         self._slots = list(range(parallel))
         self._parallel = parallel
         self._order = itertools.count()
@@ -215,7 +219,10 @@ class Simulation:
         each = load.round_seconds * len(load.points)
         serves = row.deploy_seconds + load.warmup_seconds
         measurement = Measurement(row, seed=self._seed, key=trial.key, rounds=load.rounds, round_seconds=each)
-        for one in measurement.rounds(trial.rounds, begun + serves):
+        measured = measurement.rounds(trial.rounds, begun + serves)
+        if self._noise is not None:
+            measured = self._noise.applied(measured, key=trial.key, place=trial.slot)
+        for one in measured:
             times = {
                 "deploying": row.deploy_seconds,
                 "warmup": load.warmup_seconds,

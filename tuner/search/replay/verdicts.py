@@ -1,0 +1,85 @@
+"""A whole run on a surface, its validation and verdict included, beside what is true of its winner."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tuner.search.conclusion import concluded
+from tuner.search.replay.assembled import assembled
+from tuner.search.replay.noise import Noise, NoiseLevels
+from tuner.search.replay.surface import Surface
+from tuner.search.replay.truth import Truth
+from tuner.spec import Experiment
+from tuner.trial.ports import Phase
+from tuner.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One replayed run.
+
+    Attributes:
+        true_gain: of the configuration that the verdict's gain is of, as `Gain.share`; NaN without a gain.
+        best_gain: the largest there was to find.
+        candidates: that were validated.
+        seconds, validation_seconds: of the simulated clock.
+    """
+
+    seed: int
+    verdict: Verdict
+    true_gain: float
+    best_gain: float
+    candidates: int
+    seconds: float
+    validation_seconds: float
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether the reported interval holds the true gain; None where none was reported."""
+        gain = self.verdict.gain
+        if gain is None or not gain.has_interval:
+            return None
+        return gain.low <= self.true_gain <= gain.high
+
+
+def judged(
+    experiment: Experiment, surface: Surface, seed: int, levels: NoiseLevels, *, truth: Truth | None = None
+) -> Judged:
+    """Search, validate and conclude once.
+
+    Suggestions cost nothing on the simulated clock, so that the same seed gives the same verdict.
+
+    Args:
+        experiment: of one objective.
+        seed: of the strategy, of the blocks' order and of the noise.
+    """
+    search = experiment.search.model_copy(update={"seed": seed})
+    given = experiment.model_copy(update={"search": search})
+    noise = Noise(levels, seed)
+    made = assembled(given, surface, validated=True, noise=noise, free_suggestions=True, truth=truth)
+    made.simulation.run()
+    history = made.strategy.history
+    candidates = made.strategy.candidates()
+    verdict = concluded(
+        history,
+        candidates=candidates,
+        space=given.space,
+        goals=made.goals,
+        objective=made.objective,
+        interrupted=False,
+        validated=True,
+    )
+    merit = math.log(made.truth.ratio(history.records[0].params) or math.nan)  # of the baseline, 0 the best
+    gain_of = verdict.gain_of
+    own = math.log(made.truth.ratio(history.records[gain_of].params)) if gain_of is not None else math.nan
+    validation = [d.times for d in history.deployments(Phase.VALIDATION)]
+    return Judged(
+        seed=seed,
+        verdict=verdict,
+        true_gain=math.expm1(own - merit),
+        best_gain=math.expm1(-merit),
+        candidates=len(candidates),
+        seconds=made.simulation.spent.seconds,
+        validation_seconds=math.fsum(sum(times.values()) for times in validation),
+    )
