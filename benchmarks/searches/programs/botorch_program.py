@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import warnings
 
 import torch
@@ -55,7 +56,8 @@ class BoTorchSearch:
         left = [i for i in range(len(self._task.rows)) if i not in self._untried.told]
         try:
             return left[self._best_of(left, told, measured)]
-        except Exception:  # a fit that does not converge; the library's own errors are many
+        except Exception as error:  # a fit that does not converge; the library's own errors are many
+            print(f"drawn at random, for BoTorch said {error!r}", file=sys.stderr)
             return self._untried.any(self._rng)
 
     def _best_of(self, left: list[int], told: list[Told], measured: list[Told]) -> int:
