@@ -60,7 +60,13 @@ def test_a_round_is_a_block_of_probes_and_the_search_goes_on_over_the_rounds(scr
     script = scripted.Script(first_seconds=0.02)  # in 4 places: 200 requests per second
     with scripted.ScriptedServer(lambda number, request: script, slots=4) as server:
         found = searched(
-            server, {"load.ttft_p90_ms": 60.0, "error_rate": 0.01}, rounds=2, low=20, high=900, probes=5
+            server,
+            {"load.ttft_p90_ms": 60.0, "error_rate": 0.01},
+            rounds=2,
+            seconds=0.15,
+            low=20,
+            high=900,
+            probes=5,
         )
     first, second = (r.rates for r in found)
     assert first is not None and second is not None

@@ -134,7 +134,7 @@ def test_few_and_noisy_probes_still_give_a_lower_end_that_holds() -> None:
     """Some 20 requests a probe, late in bursts: what a slow engine gives in a short time."""
     places, service, limit, truth = 4, 0.2, 0.1, 11.6  # of windows so short, by simulation
     held, ends, rates = 0, 0, []
-    for seed in range(10):
+    for seed in range(6):
         rng = random.Random(seed)
         search = RateSearch(low=2, high=120)
         for _ in range(24):
@@ -146,8 +146,8 @@ def test_few_and_noisy_probes_still_give_a_lower_end_that_holds() -> None:
         held += answer.low <= truth <= answer.high
         ends += answer.low > 0
         rates.append(answer.rate)
-    assert held >= 8 and ends >= 8
-    assert abs(sorted(rates)[5] / truth - 1) < 0.15
+    assert held >= 5 and ends >= 5
+    assert abs(sorted(rates)[3] / truth - 1) < 0.15
 
 
 def test_the_interval_narrows_with_probes_and_encloses_the_estimate() -> None:
