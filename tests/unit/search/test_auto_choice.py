@@ -151,7 +151,7 @@ def test_nothing_measured_and_nothing_feasible_still_give_something_to_try(searc
     assert len({space.key(p) for p in tried(history)}) == 12
 
     def infeasible(params):
-        over = 1 + params["slots"]
+        over = params["slots"] / 8
         return Score((1.0,), ((1.0, 1.0),), {"ttft_p95_ms": over}, {"ttft_p95_ms": over}, {})
 
     history, _ = search(25, score=infeasible)

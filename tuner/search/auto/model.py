@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tuner.search.auto.outcomes import Outcomes
 from tuner.search.auto.surrogate import Known, Prior, Surrogate
 from tuner.search.auto.trend import Trend
 
-_MOST_FITTED = 80  # trials that the hyperparameters are fitted to
+_MOST_FITTED = 60  # trials that the hyperparameters are fitted to
 _SECONDS_PRIOR = Prior(noise=(0.1, 0.7), spread=0.2)
 _MOST_SETBACKS = 6
 _TRIAL_SHARE = 0.5  # of a whole trial's noise variance that more rounds do not lessen
@@ -86,28 +86,27 @@ class Model:
         few = np.maximum(1.0, longest / outcomes.rounds)
         self._variance = _TRIAL_SHARE + (1 - _TRIAL_SHARE) * few
         prior = self._prior(options.noise)
-        self._objective = self._fitted(values, prior, trends.objective)
+        self._objective = self._fitted(values, prior, trends.objective, slope=options.slope)
         self._slos: list[_Fitted] = []
         for column, trend in zip(outcomes.slos.T, trends.slos, strict=True):
             told = column[~np.isnan(column)]
             if options.slo_models and len(told) and not (np.ptp(told) == 0 and told[0] <= 0):
-                fitted = self._fitted(column, prior, trend)
+                fitted = self._fitted(column, prior, trend, slope=1.5 * options.slope)
                 if fitted is not None:
                     self._slos.append(fitted)
         costs = np.where(outcomes.failed, np.nan, np.log(outcomes.seconds))
         self._seconds = self._fitted(costs, _SECONDS_PRIOR, steps=0) if options.cost else None
         self._failures = Failures()
         labelled = outcomes.failed | ~np.isnan(values)
-        self._deploys = None
-        if options.failure_kind == "regression" and options.failure_model and outcomes.failed.any():
-            labels = np.where(labelled, np.where(outcomes.failed, -1.0, 1.0), np.nan)
-            self._deploys = self._fitted(labels, replace(prior, noise=(0.2, 0.7), spread=0.7))
-        elif options.failure_model and labelled.any():
+        if options.failure_model and labelled.any():
             self._failures.fit(known.rows[labelled], ~outcomes.failed[labelled])
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
         self._caution = 1 + options.caution * min(_MOST_SETBACKS, _setbacks(outcomes))
         self._nearest = 0.0
-        if options.halving and self._best is None:
+        nothing_feasible = self._best is None
+        if options.below is not None and nothing_feasible and self._objective is not None:
+            self._best = float(np.nanmin(values)) - options.below
+        if options.halving and nothing_feasible:
             worst = outcomes.slos[~np.isnan(outcomes.slos).any(axis=1)].max(axis=1, initial=0.0)
             self._nearest = 0.5 * float(worst.min(initial=np.inf)) if len(worst) else 0.0
 
@@ -132,9 +131,6 @@ class Model:
         if self._seconds is not None:
             seconds, _ = self._predicted(self._seconds, ahead)
         deploys = self._failures.log_probability(candidates.rows)
-        if self._deploys is not None:
-            mean, deviation = self._predicted(self._deploys, ahead)
-            deploys = log_probability_within(-mean, np.hypot(deviation, 0.6))
         return Gains(improvement, within, deploys, seconds, self._caution)
 
     def _prior(self, noise: float) -> Prior:
@@ -149,7 +145,13 @@ class Model:
         return float(mean.max())
 
     def _fitted(
-        self, values: Rows, prior: Prior, trend: Trend | None = None, *, steps: int | None = None
+        self,
+        values: Rows,
+        prior: Prior,
+        trend: Trend | None = None,
+        *,
+        slope: float = 0.0,
+        steps: int | None = None,
     ) -> _Fitted | None:
         """A surrogate of one figure and what it stands on; what runs counts as measured as expected."""
         told = np.flatnonzero(~np.isnan(values))
@@ -157,7 +159,8 @@ class Model:
             return None
         options = self._options
         steps = options.fit_steps if steps is None else steps
-        fitted = _Fitted(Surrogate(self._encoding.parameters, prior=prior, steps=steps), self._known, trend)
+        surrogate = Surrogate(self._encoding.parameters, prior=prior, steps=steps)
+        fitted = _Fitted(surrogate, self._known, trend, slope)
         few = self._some(told, _MOST_FITTED)
         fitted.surrogate.fit(self._stood_on(few, values, fitted))
         kept = self._some(told, options.most_points)
@@ -176,12 +179,12 @@ class Model:
     def _stood_on(self, places: Places, values: Rows, fitted: _Fitted) -> Known:
         points = self._known.at(places)
         apart = self._encoding.apart(points.rows, points.rows)
-        expected, lines = fitted.along(points.roles)
+        expected, lines = fitted.along(points)
         return Known(apart, values[places] - expected, self._variance[places], lines)
 
     def _predicted(self, fitted: _Fitted, ahead: _Ahead) -> tuple[Rows, Rows]:
         tables = self._encoding.tables(fitted.points.rows, ahead.levels)
-        expected, lines = fitted.along(ahead.roles)
+        expected, lines = fitted.along(ahead.points)
         mean, deviation = fitted.surrogate.predict(tables, ahead.levels, lines)
         return mean + expected, deviation
 
@@ -219,12 +222,17 @@ class _Fitted:
     surrogate: Surrogate
     points: Points
     trend: Trend | None
+    slope: float
 
-    def along(self, roles: Rows) -> tuple[Rows, Rows]:
-        """What the trend expects, (n,), and the lines of its covariance, (n, k)."""
+    def along(self, points: Points) -> tuple[Rows, Rows]:
+        """What the trend expects, (n,), and the lines of its covariance, (n, k).
+
+        Whatever a parameter means, it may have a slope, of a deviation of `slope` over its range.
+        """
+        lines = self.slope * (points.rows - 0.5)
         if self.trend is None:
-            return np.zeros(len(roles)), np.zeros((len(roles), 0))
-        return self.trend.expected(roles), self.trend.lines(roles)
+            return np.zeros(len(lines)), lines
+        return self.trend.expected(points.roles), np.hstack([lines, self.trend.lines(points.roles)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +240,11 @@ class _Ahead:
     """Points to predict at."""
 
     levels: Levels
-    roles: Rows
+    points: Points
 
     @classmethod
     def of(cls, points: Points, encoding: Encoding) -> _Ahead:
-        return cls(encoding.levels(points.rows), points.roles)
+        return cls(encoding.levels(points.rows), points)
 
 
 def _setbacks(outcomes: Outcomes) -> int:

@@ -17,7 +17,9 @@ class AutoOptions:
         halving: while nothing is feasible, the probability of coming half as near counts.
         caution: by how much each of the last trials in a row that failed or missed a limit adds to the power
             of the probabilities; 0 for none.
-        failure_kind: regression or laplace.
+        below: while nothing is feasible, how far below the worst objective the gain is counted from; None:
+            the objective does not count then.
+        slope: deviation of the slope that every parameter may have over its range, in log units.
         sizes: prior variances of the kernel's parts: main effects, pairs, all together; 0 leaves one out.
         length: prior median and log deviation of the kernel's lengths.
         slo_models: a model of each SLO metric; without it only the objective of feasible trials counts.
@@ -30,14 +32,13 @@ class AutoOptions:
     """
 
     design: int = 4
-    sizes: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    sizes: tuple[float, float, float] = (1.0, 0.6, 0.4)
     length: tuple[float, float] = (1.0, 0.8)
     noise: float = 0.03
     beforehand: bool = True
-    alternate: bool = False
+    alternate: bool = True
     design_known: int = 1
     halving: bool = True
-    failure_kind: str = "regression"
     slo_models: bool = True
     failure_model: bool = True
     stopped_trials: bool = True
@@ -46,3 +47,5 @@ class AutoOptions:
     fit_steps: int = 25
     most_points: int = 250
     caution: float = 0.5
+    below: float | None = None
+    slope: float = 0.25

@@ -22,6 +22,9 @@ _SOFT = 0.05  # of the limit: what keeps the logarithm of an error rate of 0 fin
 _MOST = math.log(6.0)  # a limit missed more than six times over is missed just as well
 
 
+_FAR_BELOW = 2.0  # log units below the best objective; further below is no worse
+
+
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """One row a trial that was begun, in the order of their numbers.
@@ -67,7 +70,7 @@ def outcomes_of(
     return Outcomes(
         numbers=[r.number for r, _ in seen],
         params=[r.params for r, _ in seen],
-        objectives=_table([_objectives(s, goals) for s in scores], len(goals)),
+        objectives=_lifted(_table([_objectives(s, goals) for s in scores], len(goals))),
         slos=_table([_limits(s, slos) for s in scores], len(slos)),
         rounds=np.array([max(1, len(last.scores)) for _, last in seen], dtype=float),
         whole=np.array([s is State.COMPLETE for s in states], dtype=bool),
@@ -91,10 +94,21 @@ def _table(rows: list[list[float]], columns: int) -> Rows:
 
 
 def _objectives(score: Score | None, goals: Sequence[Goal]) -> list[float]:
-    """Logarithms; a value of 0 or below has none and counts as not measured."""
-    if score is None or any(math.isnan(v) or v <= 0 for v in score.values):
+    """Logarithms; 0 of what is to be high lies below everything, else it has none: as if not measured."""
+    if score is None or any(math.isnan(v) or v < 0 for v in score.values):
         return [math.nan] * len(goals)
-    return [math.log(v) if g.maximize else -math.log(v) for g, v in zip(goals, score.values, strict=True)]
+    found = []
+    for goal, value in zip(goals, score.values, strict=True):
+        least = -math.inf if goal.maximize else math.nan
+        found.append((math.log(value) if goal.maximize else -math.log(value)) if value else least)
+    return found
+
+
+def _lifted(objectives: Rows) -> Rows:
+    """What lies far below the best is lifted: how bad it is says nothing about what is good."""
+    known = np.isfinite(objectives)
+    best = np.where(known, objectives, -np.inf).max(axis=0, initial=-np.inf)
+    return np.maximum(objectives, np.where(np.isfinite(best), best, 0.0) - _FAR_BELOW)
 
 
 def _limits(score: Score | None, slos: Sequence[str]) -> list[float]:
