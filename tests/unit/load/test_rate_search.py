@@ -8,6 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -346,3 +347,34 @@ def test_a_rate_that_the_client_cannot_make_is_left_alone_after_two_tries() -> N
     assert all(tried.count(rate) <= 2 for rate in tried)
     answer = search.answer()
     assert 120 < answer.low < 150 and math.isinf(answer.high)
+
+
+def test_an_overrun_queue_makes_every_request_late_and_none_of_them_fail() -> None:
+    slos = [SloLimit("ttft_p90_ms", 200.0), SloLimit("load.error_rate", 0.01)]
+    early = Probe.ended_early(9.0, slos, sent=40, failed=3)
+    assert early.shares["ttft_p90_ms"].late == 40 and early.shares["load.error_rate"].late == 3
+    grown = Probe(9.0, {s.metric: Share(0, 50, s.allowed) for s in slos}, over_saturated=True)
+    assert not grown.met
+    assert (grown.counted("ttft_p90_ms").late, grown.counted("load.error_rate").late) == (50, 0)
+
+
+def test_a_limit_that_no_probe_missed_does_not_widen_the_interval() -> None:
+    def answer(*more: str) -> RateAnswer:
+        rng, search = random.Random(5), RateSearch(low=2, high=120)
+        for _ in range(20):
+            rate = search.next_rate()
+            at = 1 / (1 + math.exp(-12 * math.log(rate / 20)))
+            late = sum(rng.random() < at for _ in range(30))
+            shares = {"ttft_p50_ms": Share(late, 30, 0.5), **{m: Share(0, 30, 0.01) for m in more}}
+            search.add(Probe(rate, shares))
+        return search.answer()
+
+    alone = answer()
+    assert 15 < alone.low < 20 < alone.high < 25
+    assert answer("error_rate") == alone
+
+
+def test_a_share_of_good_requests_is_a_limit_of_late_ones() -> None:
+    limit = SloLimit("goodput_share", 0.9)
+    measured = replace(point([10.0] * 95, requests=95, errors={"http_503": 3}), good=90, late=2)
+    assert limit.allowed == 0.1 and limit.share(measured) == Share(10, 100, 0.1)
