@@ -114,6 +114,7 @@ def _validated(deployment: Deployment, worth: Worth) -> Validated | None:
         violations=score.violations if score is not None else {},
         metrics=score.metrics if score is not None else {},
         failure=f"{failure.kind}: {failure.message}" if failure is not None else "",
+        node=deployment.node,
     )
 
 

@@ -168,6 +168,7 @@ class Desk:
         entry = self._open[key]
         entry.last = step
         if entry.cold is None and step.node:
+            self.strategy.deployment(key).node = step.node
             place = (step.node, model_place(entry.trial.places))
             entry.cold = place not in self._warmed if step.cold is None else step.cold
             self._warmed.add(place)
@@ -237,8 +238,7 @@ class Desk:
 
     def _outcome(self, entry: _Open, step: Step | None) -> tuple[State, Failure | None]:
         if step is None:
-            message = "the trial's actor or its node died"
-            return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, message)
+            return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, "the trial's actor or its node died")
         if step.ended is not None:
             return step.ended, step.failure
         if self.strategy.stopped is not None or entry.stopping is None:

@@ -28,6 +28,7 @@ class Deployment:
     state: State | None = None  # None while it runs
     failure: Failure | None = None
     reason: str = ""
+    node: str = ""  # where it runs, once that is known
     times: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     accelerator_seconds: float = 0.0

@@ -83,6 +83,7 @@ def _deployment(line: TrialLine, rounds: list[RoundResult], objective: Objective
         state=line.state,
         failure=line.failure,
         reason=line.reason,
+        node=line.node,
         times=line.times,
         seconds=line.ended - line.started,
         accelerator_seconds=line.accelerator_seconds,

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from tuner.verdict import sentences as say
-from tuner.verdict.gain import Gain, gain_of_logs
+from tuner.verdict.gain import CONFIDENCE, Gain, gain_of_logs
 from tuner.verdict.measured import Arms, Candidate, Merge, Searched, Validated, Violations
+from tuner.verdict.nodes import gain_apart_from_nodes
 from tuner.verdict.outcome import Nearest, Outcome, Verdict
 from tuner.verdict.selection import Choice, choose
 
@@ -30,7 +31,8 @@ def decide(
     A candidate is out when one of its deployments failed (not reliable), when none was measured, or when
     its merged rounds miss a limit. Blocks that lack a measurement of the baseline, or of a candidate that
     is still in, are dropped; with fewer than two left there is no interval, and so no gain is claimed.
-    BETTER and BETTER_TIED are given only when the gain's 95 % interval lies above 0.
+    BETTER and BETTER_TIED are given only when the gain's 95 % interval lies above 0. Where the arms of a
+    block ran on different nodes the gain is fitted apart from them (tuner/verdict/nodes.py).
 
     Args:
         measured: at most one for each trial and block.
@@ -50,10 +52,10 @@ def decide(
     blocks = arms.shared_blocks(standing, baseline)
     logs = {c: arms.logs(c, blocks) for c in standing}
     zero = arms.logs(baseline, blocks) if arms.blocks(baseline) else {}
-    gains = {c: [logs[c][b] - zero[b] for b in blocks] for c in standing} if zero else {}
+    gains = _Gains(arms, {baseline: zero, **logs}, blocks, baseline) if zero else None
     choice = choose(logs, blocks, nearest_first=standing, feasible=arms.feasible)
     out = tuple(t for t in ordered if t not in standing)
-    made = partial(Verdict, baseline=baseline, blocks=tuple(blocks) if gains else (), out=out)
+    made = partial(Verdict, baseline=baseline, blocks=tuple(blocks) if gains is not None else (), out=out)
     if arms.known_infeasible(baseline):
         winner = choice.winner
         why = say.baseline_out(arms.violations(baseline), len(arms.failures(baseline)))
@@ -62,30 +64,57 @@ def decide(
             winner=winner,
             headline=say.only_winner(winner),
             details=(why, *_why_nearest(choice), *notes),
-            gain=gain_of_logs(gains[winner]) if gains else None,
-            gain_of=winner if gains else None,
+            gain=gains.of(winner) if gains is not None else None,
+            gain_of=winner if gains is not None else None,
             tied=choice.tied,
         )
-    if len(zero) < 2:
+    if gains is None or len(zero) < 2:
         first = min((c for c in candidates if c.trial in standing), key=lambda c: (c.rank, c.distance)).trial
         headline = say.too_few_blocks(first, len(zero))
         return made(outcome=Outcome.UNVALIDATED, winner=first, headline=headline, details=tuple(notes))
     return _compared(choice, gains, notes, made, metric)
 
 
+class _Gains:
+    """Each candidate's gain over the baseline; from the blocks' ratios, or apart from the nodes."""
+
+    def __init__(
+        self, arms: Arms, logs: Mapping[int, Mapping[int, float]], blocks: Sequence[int], baseline: int
+    ) -> None:
+        self._logs = logs
+        self._nodes = {arm: arms.nodes(arm, blocks) for arm in logs}
+        self._blocks = blocks
+        self._baseline = baseline
+
+    def of(self, candidate: int, *, confidence: float = CONFIDENCE) -> Gain:
+        """With the interval of that confidence."""
+        apart = gain_apart_from_nodes(
+            self._logs,
+            self._nodes,
+            self._blocks,
+            candidate=candidate,
+            baseline=self._baseline,
+            confidence=confidence,
+        )
+        if apart is not None:
+            return apart
+        own, zero = self._logs[candidate], self._logs[self._baseline]
+        return gain_of_logs([own[b] - zero[b] for b in self._blocks], confidence=confidence)
+
+
 def _compared(
     choice: Choice,
-    gains: Mapping[int, Sequence[float]],
+    gains: _Gains,
     notes: Sequence[str],
     made: partial[Verdict],
     metric: str,
 ) -> Verdict:
-    """BETTER, BETTER_TIED or NO_BETTER, from each candidate's log ratios to the baseline."""
+    """BETTER, BETTER_TIED or NO_BETTER, from each candidate's gain over the baseline."""
     winner, tied, why = choice.winner, choice.tied, _why_nearest(choice)
-    gain = gain_of_logs(gains[winner])
+    gain = gains.of(winner)
     if gain.low <= 0 and (leader := _second_look(choice, gains)) is not None:
         why = [say.leader_taken(leader, winner)]
-        winner, tied, gain = leader, (), gain_of_logs(gains[leader])
+        winner, tied, gain = leader, (), gains.of(leader)
     made = partial(made, details=(*why, *notes), gain=gain, gain_of=winner, tied=tied)
     if gain.low > 0:
         outcome = Outcome.BETTER_TIED if tied else Outcome.BETTER
@@ -97,7 +126,7 @@ def _compared(
     )
 
 
-def _second_look(choice: Choice, gains: Mapping[int, Sequence[float]]) -> int | None:
+def _second_look(choice: Choice, gains: _Gains) -> int | None:
     """The candidate that every fold chose, where it is better although the nearest tied one is not.
 
     Without it a clear winner would be lost to a neighbour of the baseline whose blocks scatter so much
@@ -107,7 +136,7 @@ def _second_look(choice: Choice, gains: Mapping[int, Sequence[float]]) -> int | 
     leader = choice.leader
     if leader is None or leader == choice.winner:
         return None
-    strict: Gain = gain_of_logs(gains[leader], confidence=SECOND_LOOK_CONFIDENCE)
+    strict = gains.of(leader, confidence=SECOND_LOOK_CONFIDENCE)
     return leader if strict.low > 0 else None
 
 

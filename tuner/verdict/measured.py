@@ -23,6 +23,7 @@ class Validated:
         value: the objective, in its own unit; None where there was no measurement to be trusted.
         violations: SLO metric -> share beyond the limit; <= 0 is within.
         failure: why the deployment failed, one line, where the configuration is the cause; else "".
+        node: where it ran; "" where that is not known.
     """
 
     trial: int
@@ -31,6 +32,7 @@ class Validated:
     violations: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     failure: str = ""
+    node: str = ""
 
     @property
     def measured(self) -> bool:
@@ -119,6 +121,10 @@ class Arms:
     def logs(self, trial: int, blocks: Sequence[int]) -> dict[int, float]:
         """Block -> log of its value, turned so that larger is better."""
         return {b: self._sign * math.log(self._of(trial)[b].value or math.nan) for b in blocks}
+
+    def nodes(self, trial: int, blocks: Sequence[int]) -> dict[int, str]:
+        """Block -> where it ran."""
+        return {b: self._of(trial)[b].node for b in blocks}
 
     def _of(self, trial: int) -> dict[int, Validated]:
         return self._by_trial.get(trial, {})

@@ -77,6 +77,10 @@ class Noise:
             log = start + node.log + node.process.at(one.started, one.seconds) + self._drift(one.started)
             yield _scaled(one, math.exp(log), self._levels.round_cv)
 
+    def node_of(self, place: int) -> str:
+        """The name of the node that a place lies on."""
+        return f"node-{place % self._levels.nodes}"
+
     def _node(self, number: int) -> _Node:
         if number not in self._nodes:
             rng = random.Random(f"{self._seed}/node/{number}")

@@ -219,8 +219,9 @@ class Simulation:
         each = load.round_seconds * len(load.points)
         serves = row.deploy_seconds + load.warmup_seconds
         measurement = Measurement(row, seed=self._seed, key=trial.key, rounds=load.rounds, round_seconds=each)
-        measured = measurement.rounds(trial.rounds, begun + serves)
+        measured, node = measurement.rounds(trial.rounds, begun + serves), ""
         if self._noise is not None:
+            node = self._noise.node_of(trial.slot)
             measured = self._noise.applied(measured, key=trial.key, place=trial.slot)
         for one in measured:
             times = {
@@ -229,7 +230,8 @@ class Simulation:
                 "rounds": each * one.number,
             }
             ended = State.COMPLETE if one.number == trial.rounds else None
-            yield each + (serves if one.number == 1 else 0.0), Step(one, ended, times=times, begun=begun)
+            step = Step(one, ended, times=times, node=node, begun=begun)
+            yield each + (serves if one.number == 1 else 0.0), step
 
 
 def config_key(config: TrialConfig) -> Key:
