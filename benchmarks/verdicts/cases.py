@@ -56,6 +56,7 @@ PROFILES: dict[str, Profile] = {
     "rounds": Profile(NoiseLevels(round_cv=0.015, round_correlation=0.6)),
     "deployments": Profile(NoiseLevels(round_cv=0.005, deployment_cv=0.01)),
     "nodes": Profile(NoiseLevels(round_cv=0.005, node_cv=0.02, nodes=3), parallel=3),
+    "two nodes": Profile(NoiseLevels(round_cv=0.005, node_cv=0.02, nodes=2), parallel=2),
     "drift": Profile(NoiseLevels(round_cv=0.005, drift_cv_per_hour=0.03, wave_cv=0.02)),
     "all": Profile(
         NoiseLevels(

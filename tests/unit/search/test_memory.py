@@ -34,6 +34,7 @@ def remember(run_of, made_round):
                         True,
                         PARAMS,
                         block=block,
+                        node=f"node-{place}",
                         started=place,
                         ended=place + 5,
                     )
@@ -59,6 +60,7 @@ def test_ended_trials_are_kept_with_their_rounds_scores_and_cost(remember):
     assert shape(history.records[0]) == [(Phase.SEARCH, 1, State.COMPLETE, 3, 3)]
     assert shape(history.records[1]) == [(Phase.SEARCH, 1, State.STOPPED, 1, 1)]
     assert history.records[0].search.seconds == 5.0
+    assert history.records[1].search.node == "node-1"
     assert history.next_number() == 2
 
 

@@ -93,6 +93,18 @@ def test_the_same_seed_gives_the_same_verdict_and_a_gain_without_noise_is_exact(
     assert made[0].verdict.gain.share == pytest.approx(0.05, abs=0.005)
 
 
+def test_nodes_that_differ_by_more_than_the_gain_do_not_hide_it():
+    from verdicts.cases import experiment, surface
+
+    levels = NoiseLevels(node_cv=0.1, deployment_cv=0.001, nodes=3)
+    made = [judged(experiment(3), surface("ladder", 3), seed, levels) for seed in range(3)]
+    for one in made:
+        if one.candidates == 2:
+            assert one.verdict.gain.high - one.verdict.gain.low < 0.04
+            assert one.verdict.gain.share == pytest.approx(one.true_gain, abs=0.01)
+    assert any(one.candidates == 2 for one in made)
+
+
 def test_wilsons_interval_is_that_of_his_formula():
     from verdicts.figures import Share
 
