@@ -88,7 +88,20 @@ class _Gains:
 
     def of(self, candidate: int, *, confidence: float = CONFIDENCE) -> Gain:
         """With the interval of that confidence."""
-        apart = gain_apart_from_nodes(
+        apart = self._apart(candidate, confidence)
+        if apart is not None:
+            return apart
+        own, zero = self._logs[candidate], self._logs[self._baseline]
+        return gain_of_logs([own[b] - zero[b] for b in self._blocks], confidence=confidence)
+
+    def notes(self, candidate: int) -> list[str]:
+        """That the nodes were taken out, where they were."""
+        if self._apart(candidate, CONFIDENCE) is None:
+            return []
+        return [say.nodes_out(len({name for of in self._nodes.values() for name in of.values()}))]
+
+    def _apart(self, candidate: int, confidence: float) -> Gain | None:
+        return gain_apart_from_nodes(
             self._logs,
             self._nodes,
             self._blocks,
@@ -96,10 +109,6 @@ class _Gains:
             baseline=self._baseline,
             confidence=confidence,
         )
-        if apart is not None:
-            return apart
-        own, zero = self._logs[candidate], self._logs[self._baseline]
-        return gain_of_logs([own[b] - zero[b] for b in self._blocks], confidence=confidence)
 
 
 def _compared(
@@ -115,7 +124,7 @@ def _compared(
     if gain.low <= 0 and (leader := _second_look(choice, gains)) is not None:
         why = [say.leader_taken(leader, winner)]
         winner, tied, gain = leader, (), gains.of(leader)
-    made = partial(made, details=(*why, *notes), gain=gain, gain_of=winner, tied=tied)
+    made = partial(made, details=(*why, *gains.notes(winner), *notes), gain=gain, gain_of=winner, tied=tied)
     if gain.low > 0:
         outcome = Outcome.BETTER_TIED if tied else Outcome.BETTER
         return made(outcome=outcome, winner=winner, headline=say.better(winner, gain, metric))

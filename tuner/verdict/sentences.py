@@ -99,6 +99,11 @@ def leader_taken(winner: int, nearer: int) -> str:
     )
 
 
+def nodes_out(nodes: int) -> str:
+    """Why the gain is not the mean of the blocks' ratios."""
+    return f"The validation ran on {nodes} nodes; what they differ by is taken out of the gain."
+
+
 def failed(trial: int, block: int, why: str) -> str:
     """A candidate is out: not reliable."""
     return f"Trial {trial} is out: its deployment in block {block + 1} failed ({why})."

@@ -72,6 +72,10 @@ def test_a_gain_that_the_nodes_would_hide_is_found_and_nothing_is_found_where_no
     assert sum(validation(rng, (0.0, 0.0, 0.0)).outcome in BETTER for _ in range(RUNS)) / RUNS <= 0.05
 
 
+def test_the_verdict_says_that_nodes_were_taken_out():
+    assert any("on 3 nodes" in line for line in validation(random.Random(5), (0.0, 0.2, 0.0)).details)
+
+
 @pytest.mark.parametrize(
     "nodes",
     [
