@@ -68,7 +68,8 @@ class Chooser:
 
     def _place(self, seen: Outcomes, places: Places, rng: random.Random) -> int:
         trend = self._trends
-        if self._options.alternate and len(self._history.records) % 2 == 0:
+        every = self._options.alternate
+        if every and len(self._history.records) % every == 0:
             trend = Trends(None, [None] * len(self._slos))
         if len(self._history.records) >= (self._design if trend.objective else self._options.design):
             known, ahead = self._encoded(seen.numbers), self._ahead(places)

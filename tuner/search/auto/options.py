@@ -13,7 +13,7 @@ class AutoOptions:
         design: trials, the baseline among them, that lie far apart before the model speaks.
         design_known: the same where something is expected of the parameters beforehand.
         beforehand: slopes learned elsewhere, by what a parameter means.
-        alternate: they count at every second suggestion alone.
+        alternate: at every so-manieth suggestion they do not count; 0 for always.
         halving: while nothing is feasible, the probability of coming half as near counts.
         caution: by how much each of the last trials in a row that failed or missed a limit adds to the power
             of the probabilities; 0 for none.
@@ -33,10 +33,10 @@ class AutoOptions:
 
     design: int = 4
     sizes: tuple[float, float, float] = (1.0, 0.6, 0.4)
-    length: tuple[float, float] = (1.0, 0.8)
+    length: tuple[float, float] = (1.5, 0.8)
     noise: float = 0.03
     beforehand: bool = True
-    alternate: bool = True
+    alternate: int = 2
     design_known: int = 1
     halving: bool = True
     slo_models: bool = True
@@ -47,5 +47,5 @@ class AutoOptions:
     fit_steps: int = 25
     most_points: int = 250
     caution: float = 0.5
-    below: float | None = None
+    below: float | None = 2.0
     slope: float = 0.25
