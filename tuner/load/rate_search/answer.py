@@ -97,6 +97,7 @@ def answer(probes: Sequence[Probe]) -> RateAnswer:
         rate = rate if found.mixed else middle
     # Nobody was there: beyond all probes there is no estimate.
     rate = min(max(rate, min(p.rate for p in usable)), max(p.rate for p in usable))
+    low_end, high_end = min(low_end, rate), max(high_end, rate)
     binding = binding or _missed_first(usable)
     return RateAnswer(rate, low_end, high_end, binding, _cliff(usable, curve, found), len(usable))
 
