@@ -99,7 +99,8 @@ class Model:
         self._failures = Failures()
         labelled = outcomes.failed | ~np.isnan(values)
         if options.failure_model and labelled.any():
-            self._failures.fit(known.rows[labelled], ~outcomes.failed[labelled])
+            kept = self._some(np.flatnonzero(labelled), options.most_points)
+            self._failures.fit(known.rows[kept], ~outcomes.failed[kept])
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
         self._caution = 1 + options.caution * min(_MOST_SETBACKS, _setbacks(outcomes))
         self._nearest = 0.0
