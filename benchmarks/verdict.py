@@ -178,11 +178,14 @@ def table(lines: Sequence[Line]) -> str:
 
 def main() -> int:
     given = _arguments()
-    cells = [(s, p) for p in given.profiles for s in given.surfaces]
-    work = [Work(s, p, given.seed + seed, given.deployments) for s, p in cells for seed in range(given.runs)]
     began = time.monotonic()
-    runs = many(work, jobs=given.jobs)
-    lines = [Line.of(runs[i * given.runs : (i + 1) * given.runs]) for i in range(len(cells))]
+    lines: list[Line] = []
+    for profile in given.profiles:
+        seeds = range(given.seed, given.seed + given.runs)
+        work = [Work(name, profile, seed, given.deployments) for name in given.surfaces for seed in seeds]
+        runs = many(work, jobs=given.jobs)
+        lines += [Line.of(runs[i : i + given.runs]) for i in range(0, len(runs), given.runs)]
+        print(f"{profile}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     print(f"{given.runs} runs each, {time.monotonic() - began:.0f} s\n\n{table(lines)}\n")
     judged = [one for line in lines for one in line.judged()]
     for text, met in judged:
