@@ -51,15 +51,18 @@ static void schedule_remove(Schedule *s, Connection *c) {
 
 static Connection *schedule_first(Schedule *s) { return s->length ? s->heap[0] : NULL; }
 
-/* Uniform in (0, 1]: splitmix64. */
+static uint64_t mixed(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+/* Uniform in (0, 1]: splitmix64. The seed is mixed first: neighbours would be one stream, shifted by a draw. */
 static double uniform(uint64_t seed) {
   static uint64_t state;
   static int seeded;
-  if (!seeded) state = seed * 0x9e3779b97f4a7c15u, seeded = 1;
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (((z ^ (z >> 31)) >> 11) + 1) * 0x1p-53;
+  if (!seeded) state = mixed(seed + 0x9e3779b97f4a7c15u), seeded = 1;
+  return ((mixed(state += 0x9e3779b97f4a7c15u) >> 11) + 1) * 0x1p-53;
 }
 
 /* Settle when the tokens of a request that starts now are due. */

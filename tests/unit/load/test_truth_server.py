@@ -102,6 +102,18 @@ def test_exponential_places_are_held_for_the_stated_mean(tmp_path: Path) -> None
     assert max(held_ms) > 250
 
 
+def test_seeds_that_are_neighbours_draw_services_of_their_own(tmp_path: Path) -> None:
+    held: list[list[float]] = []
+    for seed in (1, 2):
+        flags: dict[str, Any] = {"service": "exponential", "service_us": 20_000, "first_us": 0, "seed": seed}
+        with TruthServer(log=tmp_path / f"log {seed}", **flags) as server:
+            for k in range(8):
+                _ask(f"{server.url}/v1/completions", _body(2, f"p{k}"))
+            held.append([r.token_times[-1] - r.started for r in server.records()])
+    for shifted in (held[0][1:], held[0]):
+        assert max(abs(a - b) for a, b in zip(shifted, held[1], strict=False)) > 0.005
+
+
 def test_a_client_that_goes_is_logged_with_what_it_was_sent(tmp_path: Path) -> None:
     with TruthServer(log=tmp_path / "log", first_us=0, gap_us=1_000_000) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as wire:
