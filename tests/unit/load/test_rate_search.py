@@ -350,6 +350,18 @@ def test_a_rate_that_the_client_cannot_make_is_left_alone_after_two_tries() -> N
     assert 120 < answer.low < 150 and math.isinf(answer.high)
 
 
+def test_what_kept_the_client_from_a_rate_for_a_while_does_not_end_the_range_for_good() -> None:
+    search, disturbed = RateSearch(low=125, high=1000), 2
+    for _ in range(40):
+        rate = search.next_rate()
+        usable = not (disturbed and rate > 450)
+        disturbed -= not usable
+        late = 300 if rate > 510 else 0
+        search.add(Probe(rate, {"ttft_p90_ms": Share(late, 300, 0.1)}, usable=usable, why="client-bound"))
+    answer = search.answer()
+    assert answer.low <= 510 <= answer.high and answer.half_width < 0.05
+
+
 def test_an_overrun_queue_makes_every_request_late_and_none_of_them_fail() -> None:
     slos = [SloLimit("ttft_p90_ms", 200.0), SloLimit("load.error_rate", 0.01)]
     early = Probe.ended_early(9.0, slos, sent=40, failed=3)

@@ -27,7 +27,7 @@ class RateSearch:
 
     Probes are of one length; how many there are is the caller's: the interval narrows with each. Probes that
     are not usable (a client-bound window) are kept, and the rate is asked for again; once it was not usable
-    twice, the range ends below it.
+    twice, the range ends there until the search is near to it and it proves to be usable.
 
     Args:
         low, high: the range of rates, requests per second, 0 < low < high.
@@ -55,7 +55,8 @@ class RateSearch:
         found = bracket(usable)
         low, high = max(found.met, self.low), min(found.missed, self.high)
         if (beyond := self._beyond_client()) is not None and low < beyond < high:
-            return math.sqrt(low * beyond)
+            # Near to it once more: what kept the client from it may have passed.
+            return beyond if math.log(beyond / low) <= _GAP_ENOUGH else math.sqrt(low * beyond)
         if not found.mixed:
             width = math.log(high / low) if high > low else 0.0
             if found.met == 0 and width <= _EDGE:
