@@ -351,7 +351,7 @@ def test_a_rate_that_the_client_cannot_make_is_left_alone_after_two_tries() -> N
 
 
 def test_what_kept_the_client_from_a_rate_for_a_while_does_not_end_the_range_for_good() -> None:
-    search, disturbed = RateSearch(low=125, high=1000), 2
+    search, disturbed = RateSearch(low=125, high=1000), 16
     for _ in range(40):
         rate = search.next_rate()
         usable = not (disturbed and rate > 450)
