@@ -1,6 +1,6 @@
 """The highest rate under the SLO, found on servers whose true one is known by formula.
 
-   python benchmarks/slo.py [--seeds 20] [--cases NAME ...] [--seconds 3] [--jobs 3] [--json FILE]
+   python benchmarks/slo.py [--seeds 20] [--cases NAME ...] [--seconds 3] [--jobs 4] [--json FILE]
 
 Each case is a truth server (truth/) with a capacity that is set. "M/M/K": Poisson arrivals, exponential
 service in K places; the wait for a place is longer than t for a share C exp(-(K/s - rate) t) of the requests,
@@ -232,7 +232,7 @@ def main() -> int:
     parser.add_argument(
         "--cases", nargs="+", default=[c.name for c in CASES], choices=[c.name for c in CASES]
     )
-    parser.add_argument("--jobs", type=int, default=3, help="searches at a time")
+    parser.add_argument("--jobs", type=int, default=4, help="searches at a time")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     every, all_met = {}, True
