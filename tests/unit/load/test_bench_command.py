@@ -18,6 +18,8 @@ from tuner.cli import main
 from tuner.cli.bench_hdr import hdr_text
 from tuner.trial.histogram import Histogram
 
+pytestmark = pytest.mark.engine  # whole commands: too slow for the unit tier
+
 QUICK = ["--scenario", "D(48,16)", "--warmup", "0", "--seconds", "0.5"]
 
 

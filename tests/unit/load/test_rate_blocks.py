@@ -16,6 +16,8 @@ from tuner.spec.workload import Workload
 from tuner.trial.ports import Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
 
+pytestmark = pytest.mark.engine  # whole windows: too slow for the unit tier
+
 
 @pytest.fixture(autouse=True)
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:

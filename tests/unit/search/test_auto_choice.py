@@ -13,6 +13,8 @@ from tuner.search.history import Deployment, History, TrialRecord
 from tuner.trial.objective import Goal
 from tuner.trial.ports import Phase, Score, State
 
+pytestmark = pytest.mark.engine  # whole searches: too slow for the unit tier
+
 GOALS = (Goal("output_tokens_per_second", True),)
 SLOS = ("ttft_p95_ms",)
 GRID = """\
