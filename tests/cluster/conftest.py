@@ -22,7 +22,6 @@ from kubernetes import client, config
 from tuner.deploy.embedded.model import ModelSettings, make_model
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE / "k8s"), str(HERE), str(HERE.parent / "conformance")]  # these files import one another
 import definitions as test_definitions  # noqa: E402
 import namespaces as test_namespaces  # noqa: E402
 import objects  # noqa: E402

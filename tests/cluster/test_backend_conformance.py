@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from tuner.deploy.http_get import get
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "conformance")]
 pytest.register_assert_rewrite("backend_suite")
 import backend_parts  # noqa: E402
 import backend_suite  # noqa: E402

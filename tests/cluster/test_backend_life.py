@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -21,7 +20,6 @@ from tuner.errors import BackendBroken, Cancelled, FailureClass, UserError, Worl
 from tuner.trial.ports import LoadError
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
 pytest.register_assert_rewrite("backend_parts")
 from backend_parts import Bench, passes, trial, until  # noqa: E402
 from backend_parts import benches as benches  # noqa: E402, PLC0414

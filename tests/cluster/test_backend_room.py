@@ -16,7 +16,6 @@ from kubernetes import client
 from tuner.errors import ConfigurationRefused, FailureClass
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
 pytest.register_assert_rewrite("backend_parts")
 from backend_parts import Bench, is_of, passes, refused, trial, until  # noqa: E402
 from backend_parts import benches as benches  # noqa: E402, PLC0414

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from kubernetes import client
 from tuner.errors import BackendBroken, ConfigurationRefused, DeployInterrupted, FailureClass
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
 pytest.register_assert_rewrite("backend_parts")
 from backend_parts import Bench, is_of, refused, trial, until  # noqa: E402
 from backend_parts import benches as benches  # noqa: E402, PLC0414

@@ -6,25 +6,18 @@ import copy
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
-from kubernetes import client
-
-sys.path += [
-    str(Path(__file__).parent),
-    str(Path(__file__).parents[1] / "conformance"),
-    str(Path(__file__).parents[1] / "unit" / "kit"),
-]
 import definitions
 import objects
+import pytest
+import yaml
 from admission_parts import Pods, Refusal
 from kit_files import KIT, OVERLAYS, crds, documents, manifest_files, pods, rendered
+from kubernetes import client
 from mount_pods import engine, host, pod
 
 pytestmark = pytest.mark.cluster

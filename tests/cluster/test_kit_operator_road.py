@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-from kubernetes import client
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit" / "kit")]
 import definitions
+import pytest
 from admission_parts import account_kubeconfig
 from kit_files import KIT, crds, documents, rendered
+from kubernetes import client
 from operator_page import commands, experiment
 
 pytestmark = pytest.mark.cluster

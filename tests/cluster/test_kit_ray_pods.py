@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
-import pytest
-import yaml
-from kubernetes import client
-from kubernetes.stream import stream
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit" / "kit")]
 import definitions
 import kit_ray
+import pytest
+import yaml
 from kit_files import crds
+from kubernetes import client
+from kubernetes.stream import stream
 
 pytestmark = pytest.mark.cluster
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from kubernetes import client
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit" / "kit")]
 from engine_pod_parts import IMAGE
 from kit_files import KIT, documents
+from kubernetes import client
 
 pytestmark = pytest.mark.cluster
 

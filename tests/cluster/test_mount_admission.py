@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from admission_parts import Pods, Refusal, certificates, configured, install_policies
+from json_patch import applied
 from kubernetes import client
+from mount_cases import CASES, Case
+from mount_pods import container, engine, host, mount, pod
+from mount_webhook import served
+from random_pods import random_pod
 
 from tuner.webhook.certs_files import write_certificates
 from tuner.webhook.contract import PodRefused
 from tuner.webhook.patch import patch_pod
 from tuner.webhook.review import Answer, Outcome
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "conformance")]
-from admission_parts import Pods, Refusal, certificates, configured, install_policies
-from json_patch import applied
-from mount_cases import CASES, Case
-from mount_pods import container, engine, host, mount, pod
-from mount_webhook import served
-from random_pods import random_pod
 
 pytestmark = pytest.mark.cluster
 

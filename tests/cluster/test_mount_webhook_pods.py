@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from admission_parts import ADMISSION, Pods, Refusal, account_kubeconfig, install_policies
 from kubernetes import client
+from mount_pods import HERE, MODEL, READY, annotations, engine, host, mount, mounted, path_is, pod
 
 from tuner.webhook.command import main
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "conformance")]
-from admission_parts import ADMISSION, Pods, Refusal, account_kubeconfig, install_policies
-from mount_pods import HERE, MODEL, READY, annotations, engine, host, mount, mounted, path_is, pod
 
 pytestmark = pytest.mark.cluster
 

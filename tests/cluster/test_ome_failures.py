@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from tuner.errors import BackendBroken, ConfigurationRefused, FailureClass
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
 pytest.register_assert_rewrite("backend_parts")
 from backend_parts import benches as benches  # noqa: E402, PLC0414
 from backend_parts import is_of, passes, refused, trial, until  # noqa: E402

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import copy
 import socket
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
-from kubernetes import client
-
-from tuner.deploy.kubernetes.checks.access import rights
-from tuner.deploy.kubernetes.client import Access, Cluster
-from tuner.deploy.kubernetes.mounting import settle
-from tuner.deploy.kubernetes.preflight import prepared_mount
-from tuner.deploy.kubernetes.resources import POD, SECRET
-from tuner.deploy.kubernetes.rights import RIGHTS
-from tuner.deploy.kubernetes.wanted import Mount, Way
-from tuner.errors import UserError
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "conformance")]
 from admission_parts import install_policies
+from kubernetes import client
 from preflight_parts import (
     PATH,
     TRIAL,
@@ -34,6 +21,15 @@ from preflight_parts import (
     serving_runtime,
     wanted_in,
 )
+
+from tuner.deploy.kubernetes.checks.access import rights
+from tuner.deploy.kubernetes.client import Access, Cluster
+from tuner.deploy.kubernetes.mounting import settle
+from tuner.deploy.kubernetes.preflight import prepared_mount
+from tuner.deploy.kubernetes.resources import POD, SECRET
+from tuner.deploy.kubernetes.rights import RIGHTS
+from tuner.deploy.kubernetes.wanted import Mount, Way
+from tuner.errors import UserError
 
 pytestmark = pytest.mark.cluster
 

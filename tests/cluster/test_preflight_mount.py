@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from kubernetes import client
-
-from tuner.deploy.kubernetes.mounting import settle
-from tuner.deploy.kubernetes.preflight import prepared_mount
-from tuner.deploy.kubernetes.wanted import Mount, Wanted, Way
-from tuner.errors import WorldError
-from tuner.webhook.certs_files import write_certificates
-
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "conformance")]
 from admission_parts import Pods, certificates, configured, install_policies
+from kubernetes import client
 from mount_webhook import served
 from preflight_parts import (
     PATH,
@@ -30,6 +20,12 @@ from preflight_parts import (
     serving_runtime,
     wanted_in,
 )
+
+from tuner.deploy.kubernetes.mounting import settle
+from tuner.deploy.kubernetes.preflight import prepared_mount
+from tuner.deploy.kubernetes.wanted import Mount, Wanted, Way
+from tuner.errors import WorldError
+from tuner.webhook.certs_files import write_certificates
 
 pytestmark = pytest.mark.cluster
 

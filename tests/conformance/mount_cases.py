@@ -1,8 +1,7 @@
 """The table of cases that the policy and the webhook both obey: a pod, and what becomes of it.
 
 A case either names the finished pod or the words with which it is refused. Whoever adds a rule to
-cluster/admission/policy.yaml, guard.yaml or tuner/webhook adds its cases here. This folder has to be on
-sys.path.
+cluster/admission/policy.yaml, guard.yaml or tuner/webhook adds its cases here.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from tuner.deploy.local import LocalBackend
 from tuner.spec.shipped import template
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
 pytest.register_assert_rewrite("backend_suite")
 import backend_suite  # noqa: E402
 from backend_suite import Subject  # noqa: E402

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socket
-import sys
-from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+import whole_runs
 import yaml
 
 from tuner.results.run_directory import RunDirectory
@@ -24,17 +22,6 @@ pytestmark = pytest.mark.engine
 OUR_START_SECONDS = 3 * 5.0
 WHOLE_START_SECONDS = 3 * 15.0
 BEYOND_SECONDS = 3 * 2.0
-
-
-def _load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-whole_runs = _load(Path(__file__).with_name("whole_runs.py"))
 
 
 @pytest.fixture(scope="module")

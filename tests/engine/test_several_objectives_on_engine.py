@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
+import whole_runs
 import yaml
 
 from tuner.results.overview import Overview
@@ -16,17 +14,6 @@ from tuner.results.runs import find_run
 
 pytestmark = pytest.mark.engine
 PRICE = 0.36
-
-
-def _load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-whole_runs = _load(Path(__file__).with_name("whole_runs.py"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Whole commands on the real engine and a real Ray, each in a process of its own, and what they leave behind.
 
 Everything a command starts inherits a mark in its environment, by which it is found again whatever became of
-its parents. Imported by its path: tests are no package.
+its parents.
 """
 
 from __future__ import annotations

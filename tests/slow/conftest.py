@@ -1,39 +1,25 @@
-"""Whole runs for the slow tier: the lab of the engine's tests, imported by its path."""
+"""Whole runs for the slow tier: the lab of the engine's tests."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-_PATH = Path(__file__).parents[1] / "engine" / "whole_runs.py"
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-_WHOLE_RUNS = _load(_PATH)
+import whole_runs as _whole_runs
 
 
 @pytest.fixture(scope="session")
 def whole_runs() -> ModuleType:
     """The module whole_runs: Lab, until, lines, ended_search."""
-    return _WHOLE_RUNS
+    return _whole_runs
 
 
 @pytest.fixture
 def lab(tmp_path: Path):
     """A directory, home and Ray of its own; nothing of it is left afterwards."""
-    made = _WHOLE_RUNS.Lab(tmp_path)
+    made = _whole_runs.Lab(tmp_path)
     yield made
     made.close()
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import whole_runs
 
 from tuner.results.run_directory import RunDirectory
 from tuner.results.runs import find_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-def _load(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-whole_runs = _load(Path(__file__).parents[1] / "engine/whole_runs.py")
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))
 from kit_files import ROOT
 
 PAGE = (ROOT / "docs" / "operator.md").read_text()

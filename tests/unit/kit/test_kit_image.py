@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from kit_files import KIT, ROOT
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-sys.path.append(str(Path(__file__).parent))
-from kit_files import KIT, ROOT
 
 IMAGE = KIT / "image"
 CONTAINERFILE = (IMAGE / "Containerfile").read_text()

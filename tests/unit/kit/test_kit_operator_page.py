@@ -5,20 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import sys
-from pathlib import Path
 
 import pytest
+from kit_files import KIT, ROOT, manifest_files
+from operator_page import PAGE, commands, experiment, rows
 
 from tuner.cli import parser
 from tuner.deploy.kubernetes.offline import offline_findings
 from tuner.search.command import parser as search_parser
 from tuner.spec import load_experiment, refuse_unbuilt
 from tuner.webhook.command import parser as webhook_parser
-
-sys.path.append(str(Path(__file__).parent))
-from kit_files import KIT, ROOT, manifest_files
-from operator_page import PAGE, commands, experiment, rows
 
 CHECKS = ROOT / "tuner" / "deploy" / "kubernetes"
 SUBJECT = re.compile(

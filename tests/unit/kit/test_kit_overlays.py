@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from kit_files import KIT, OVERLAYS, by_name, rendered
 
 from tuner.spec.model import Storage
-
-sys.path.append(str(Path(__file__).parent))
-from kit_files import KIT, OVERLAYS, by_name, rendered
 
 BASE = {
     ("ClusterRole", "autotuner-reader"),

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from kit_files import KIT, ROOT, documents, manifest_files, pods
 
 PODS = {pod.name: pod for pod in pods()}

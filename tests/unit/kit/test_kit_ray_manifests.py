@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from definition_schema import faults, validator
 from kit_files import KIT, documents
 

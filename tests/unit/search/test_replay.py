@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
-import sys
 import time
-from pathlib import Path
 
 import pytest
+import replay_surfaces as surfaces
 
 from tuner.cli import main
 from tuner.errors import UserError
@@ -17,12 +15,6 @@ from tuner.search.replay import Truth, replay
 from tuner.search.samplers import SAMPLERS
 from tuner.trial.objective import Goal
 from tuner.trial.ports import State
-
-_SPEC = importlib.util.spec_from_file_location(
-    "replay_surfaces", Path(__file__).parent / "replay_surfaces.py"
-)
-surfaces = sys.modules.setdefault("replay_surfaces", importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(surfaces)
 
 BEST = {"slots": 4, "batch": 128, "mode": "fast"}
 GOALS = (Goal("output_tokens_per_second", True),)

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+import replay_surfaces as surfaces
 
 from tuner.search.replay import Truth, replay
 from tuner.trial.objective import Goal
-
-_SPEC = importlib.util.spec_from_file_location(
-    "replay_surfaces", Path(__file__).parent / "replay_surfaces.py"
-)
-surfaces = sys.modules.setdefault("replay_surfaces", importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(surfaces)
 
 TEXT = """\
 parameters: {slots: {values: [1, 2, 4, 8, 16], flag: --parallel}}

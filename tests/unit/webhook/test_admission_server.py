@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mount_pods import annotations, engine, host, pod
+from mount_webhook import served
 
 from tuner.webhook.certs import issued
 from tuner.webhook.certs_files import write_certificates
 from tuner.webhook.log_lines import JsonLines
 from tuner.webhook.tls import ReloadingTls, TlsFilesUnusable
-
-sys.path.append(str(Path(__file__).parents[2] / "conformance"))
-from mount_pods import annotations, engine, host, pod
-from mount_webhook import served
 
 
 @pytest.fixture

@@ -5,23 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tuner.webhook.contract import PodRefused
-from tuner.webhook.patch import patch_pod
-from tuner.webhook.recorder import Recorder, pointer
-
-sys.path.append(str(Path(__file__).parents[2] / "conformance"))
 from json_patch import applied, stored
 from mount_cases import CASES, Case
 from mount_pods import annotations, container, engine, host, mount, mounted, path_is, pod
 from random_pods import random_pod
+
+from tuner.webhook.contract import PodRefused
+from tuner.webhook.patch import patch_pod
+from tuner.webhook.recorder import Recorder, pointer
 
 FINISHED = [case for case in CASES if case.finished is not None]
 REFUSED = [case for case in CASES if case.finished is None and not case.by_api]
