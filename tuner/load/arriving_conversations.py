@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 
 from tuner.load.connection import Clock
 from tuner.load.connections import Connections
@@ -13,13 +13,13 @@ from tuner.load.exchange import OK, Exchange
 from tuner.load.loading import Beginnings, Loading
 from tuner.load.request_maker import RequestMaker
 from tuner.load.talking import TalkingConnection
-from tuner.load.traffic import CLIENT_LIMIT, WHOLE, Pause, Share, sleep_until
+from tuner.load.traffic import WHOLE, Arrivals, Share, sleep_until
 
 _AT_A_TIME = 256  # conversations of the past that are drawn before others get their turn
 
 
-class ArrivingConversations:
-    """Conversations that begin at scheduled times, however long answers take and users think.
+class ArrivingConversations(Arrivals):
+    """Conversations that begin at scheduled times, however long users think.
 
     First turns are timed from their intended send. A later turn has no time of its own: it is sent when its
     user has heard the answer before it and thought, and timed from its send. One that fails ends its
@@ -28,11 +28,7 @@ class ArrivingConversations:
     The ramp starts with the conversations that would be under way, had they begun at the same rate for long
     and had the engine answered at once: their users are thinking, what was said before is made up. So turns
     come at the rate that they will keep, but for the time that answers take: the ramp is over when as many
-    requests have ended as are in flight, for each turn that a conversation has on the mean. The window's
-    beginnings count from its opening, so they are the same for every trial.
-
-    Args:
-        most_in_flight: requests beyond it are not sent, and counted as failed (`client_limit`).
+    requests have ended as are in flight, for each turn that a conversation has on the mean.
     """
 
     def __init__(
@@ -47,40 +43,13 @@ class ArrivingConversations:
         clock: Clock,
         share: Share = WHOLE,
     ) -> None:
-        self.exchanges: list[Exchange] = []
-        self.pauses: list[Pause] = []
-        self.steady = asyncio.Event()
+        super().__init__(most_in_flight=most_in_flight, clock=clock, share=share)
         self._connections = connections
         self._maker = maker
         self._loading = loading
         self._name = f"{salt} {loading.name}"
         self._timeout_seconds = timeout_seconds
-        self._most_in_flight = most_in_flight
-        self._clock = clock
-        self._share = share
         self._in_flight = 0
-        self._arrivals: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        """Begin the ramp."""
-        self._begin("ramp", self._clock())
-
-    def open_window(self, at: float) -> None:
-        """The window opens at `at`: its own conversations begin; those that are under way go on."""
-        self._begin("window", at)
-
-    async def stop(self) -> None:
-        """Send no more, drop what is in flight."""
-        tasks = [*self._tasks, *([self._arrivals] if self._arrivals else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _begin(self, name: str, start: float) -> None:
-        if self._arrivals is not None:
-            self._arrivals.cancel()
-        self._arrivals = asyncio.get_running_loop().create_task(self._arrive(name, start))
 
     async def _arrive(self, name: str, start: float) -> None:
         beginnings = self._loading.beginnings(name)
@@ -133,8 +102,7 @@ class ArrivingConversations:
 
     async def _answer(self, exchange: Exchange, request: bytes, *, heard: bool) -> str | None:
         """Send a request; the answer's text, None where there was none or nobody is to hear it."""
-        if self._in_flight >= self._most_in_flight:
-            exchange.end(CLIENT_LIMIT, self._clock(), f"{self._most_in_flight} requests in flight already")
+        if self._refused(exchange, in_flight=self._in_flight):
             return None
         self._in_flight += 1
         try:
@@ -146,8 +114,3 @@ class ArrivingConversations:
             ended = len(self.exchanges) - self._in_flight
             if ended >= self._loading.mean_turns * self._in_flight:
                 self.steady.set()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -195,6 +195,8 @@ class Reply(asyncio.Protocol):
 class Connection:
     """One place to send requests over, one after the other; keeps its transport, reopens it when it must."""
 
+    reply_type: type[Reply] = Reply  # what reads the answers
+
     def __init__(self, origin: Origin, *, clock: Clock) -> None:
         self._origin = origin
         self._clock = clock
@@ -267,7 +269,7 @@ class Connection:
         # Not wait_for: until Python 3.12 it swallows a cancellation that comes as the connection does.
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             _, reply = await asyncio.get_running_loop().create_connection(
-                lambda: Reply(self._clock),
+                lambda: self.reply_type(self._clock),
                 self._origin.host,
                 self._origin.port,
                 ssl=self._origin.tls,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tuner.load.connection import Clock
 from tuner.load.dialogue import Dialogue, thinks
-from tuner.load.exchange import OK, Exchange
+from tuner.load.exchange import OK
 from tuner.load.loading import Loading
 from tuner.load.request_maker import RequestMaker
 from tuner.load.talking import TalkingConnection
-from tuner.load.traffic import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WHOLE, Pause, Share, sleep_until
+from tuner.load.traffic import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WHOLE, Share, Streams
 
 
-class Conversing:
+class Conversing(Streams):
     """So many conversations at a time, one request of each in flight or its user thinking.
 
     Each starts somewhere on its way, with what the user and the engine are made to have said before, so
@@ -26,8 +25,8 @@ class Conversing:
 
     Args:
         loading: what it says and how long its users think; its seed is that of turns and thinking too.
-        starts: when each stream begins: None for the ramp, on its way; else seconds after the window's
-            opening, with a whole conversation.
+        starts: see Streams; those of the ramp are on their way, those inside the window begin a whole
+            conversation.
     """
 
     def __init__(
@@ -42,49 +41,18 @@ class Conversing:
         clock: Clock,
         share: Share = WHOLE,
     ) -> None:
-        self.exchanges: list[Exchange] = []
-        self.pauses: list[Pause] = []
-        self.steady = asyncio.Event()
+        super().__init__(starts=starts, clock=clock, share=share)
         self._connections = connections
         self._maker = maker
         self._writers = loading.writers
         self._thinking = loading.thinking
-        self._talks = [loading.talk(share.index + k * share.of) for k in range(len(connections))]
+        self._talks = [loading.talk(self._number(k)) for k in range(len(connections))]
         self._seed = loading.seed
         self._name = f"{salt} {loading.name}"
         self._timeout_seconds = timeout_seconds
-        self._clock = clock
-        self._share = share
-        self._starts = starts
-        self._not_begun = {index for index, start in enumerate(starts) if start is None}
-        if not self._not_begun:
-            self.steady.set()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self) -> None:
-        """Begin the ramp: over when every stream's first request has given output or failed."""
-        loop = asyncio.get_running_loop()
-        early = [index for index, start in enumerate(self._starts) if start is None]
-        self._tasks = [loop.create_task(self._stream(index)) for index in early]
-
-    def open_window(self, at: float) -> None:
-        """The window opens at `at`: what begins inside it is on its way."""
-        loop = asyncio.get_running_loop()
-        late = [(index, start) for index, start in enumerate(self._starts) if start is not None]
-        self._tasks += [loop.create_task(self._begun_at(at + start, index)) for index, start in late]
-
-    async def stop(self) -> None:
-        """Send no more, drop what is in flight."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _begun_at(self, moment: float, index: int) -> None:
-        await sleep_until(moment, self._clock)
-        await self._stream(index)
 
     async def _stream(self, index: int) -> None:
-        stream = self._share.index + index * self._share.of  # its number in the whole
+        stream = self._number(index)
         rng = random.Random(f"{self._seed} {stream}")
         number, pause = 0, FIRST_PAUSE_SECONDS
         while True:
@@ -125,19 +93,3 @@ class Conversing:
             if exchange.outcome != OK or dialogue.over:
                 return exchange.outcome == OK
             await self._idle(dialogue.hear(connection.answer()))
-
-    def _begun(self, index: int) -> Callable[[Exchange], None]:
-        def begun(_: Exchange) -> None:
-            self._not_begun.discard(index)
-            if not self._not_begun:
-                self.steady.set()
-
-        return begun
-
-    async def _idle(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        self.pauses.append(Pause(self._clock()))
-        idle = self.pauses[-1]
-        await asyncio.sleep(seconds)
-        idle.end = self._clock()

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-from tuner.load.connection import CONNECT_TIMEOUT_SECONDS, Clock, Connection, Reply
+from tuner.load.connection import Clock, Connection, Reply
 from tuner.load.http_response import ResponseReader
 
 
@@ -35,20 +35,11 @@ class KeepingReply(Reply):
 class TalkingConnection(Connection):
     """A connection that can tell the last answer's text."""
 
+    reply_type = KeepingReply
+
     def answer(self) -> str:
         """The text of the last answer, without its reasoning; "" where it had none."""
         return answer_text(b"".join(self._reply.read)) if isinstance(self._reply, KeepingReply) else ""
-
-    async def _connect(self) -> Reply:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            _, reply = await asyncio.get_running_loop().create_connection(
-                lambda: KeepingReply(self._clock),
-                self._origin.host,
-                self._origin.port,
-                ssl=self._origin.tls,
-                server_hostname=self._origin.host if self._origin.tls else None,
-            )
-        return reply
 
 
 def answer_text(response: bytes) -> str:

@@ -1,17 +1,14 @@
-"""What keeps requests coming: streams (closed loop) or arrivals (open loop)."""
+"""What keeps requests coming: streams (closed loop) or arrivals (open loop), whatever they send."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuner.load.connection import Clock, Connection
-from tuner.load.connections import Connections
-from tuner.load.exchange import OK, Exchange
-from tuner.load.request_maker import RequestMaker
-from tuner.load.schedule import Lengths
+from tuner.load.connection import Clock
+from tuner.load.exchange import Exchange
 
 CLIENT_LIMIT = "client_limit"  # an arrival for which the client had no connection left
 FIRST_PAUSE_SECONDS = 0.1  # of a stream after a failure: without one, refusals would be counted in thousands
@@ -75,42 +72,25 @@ class Traffic(Protocol):
         ...
 
 
-class ClosedLoop:
-    """As many streams as the concurrency, each with one request in flight at any time.
+class Streams:
+    """Of a closed loop: so many at a time, each one request after another until it is stopped.
 
-    All streams of its share start at once, each with the remainder of a request, so that they are spread
-    over the course of a request as if they had been running for long. The ramp is over when every
-    stream's first request has given output or failed: from then on all places of the engine, and its
-    queue, are filled as they will stay.
-
-    Where the concurrency ramps, further streams begin inside the window, each with a whole request.
+    The ramp is over when the first request of every stream that begins in it has given output or failed: from
+    then on all places of the engine, and its queue, are filled as they will stay. Where the concurrency
+    ramps, further streams begin inside the window.
 
     Args:
         starts: when each stream begins: None for the ramp, else seconds after the window's opening.
     """
 
-    def __init__(
-        self,
-        *,
-        connections: list[Connection],
-        maker: RequestMaker,
-        lengths: list[Lengths],
-        starts: Sequence[float | None],
-        timeout_seconds: float,
-        clock: Clock,
-        share: Share = WHOLE,
-    ) -> None:
+    def __init__(self, *, starts: Sequence[float | None], clock: Clock, share: Share) -> None:
         self.exchanges: list[Exchange] = []
         self.pauses: list[Pause] = []
         self.steady = asyncio.Event()
-        self._share = share
-        self._connections = connections
-        self._maker = maker
-        self._lengths = lengths
         self._starts = starts
-        self._timeout_seconds = timeout_seconds
         self._clock = clock
-        self._not_begun = sum(start is None for start in starts)
+        self._share = share
+        self._not_begun = {index for index, start in enumerate(starts) if start is None}
         if not self._not_begun:
             self.steady.set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,124 +110,85 @@ class ClosedLoop:
         """Send no more, drop what is in flight."""
         await _cancelled(self._tasks)
 
+    async def _stream(self, index: int) -> None:
+        """One stream, without end."""
+        raise NotImplementedError
+
     async def _begun_at(self, moment: float, index: int) -> None:
         await sleep_until(moment, self._clock)
         await self._stream(index)
 
-    async def _stream(self, index: int) -> None:
-        connection, lengths = self._connections[index], self._lengths[index]
-        stream = self._share.index + index * self._share.of  # its number in the whole
-        on_its_way = self._starts[index] is None
-        begun = not on_its_way
+    def _number(self, index: int) -> int:
+        """The stream's number in the whole."""
+        return self._share.index + index * self._share.of
 
-        def begin(_: Exchange) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                self._not_begun -= 1
-                if not self._not_begun:
-                    self.steady.set()
+    def _begun(self, index: int) -> Callable[[Exchange], None]:
+        """What the stream's first output, or failure, calls."""
 
-        pause, number = FIRST_PAUSE_SECONDS, 0
-        while True:
-            tokens, left = lengths.remainder() if on_its_way and not number else (lengths.next(), None)
-            exchange, request = self._maker.make(f"{stream}.{number}", tokens, left=left)
-            self.exchanges.append(exchange)
-            await connection.send(
-                request, exchange, timeout_seconds=self._timeout_seconds, on_first_output=begin
-            )
-            begin(exchange)
-            number += 1
-            if exchange.outcome == OK:
-                pause = FIRST_PAUSE_SECONDS
-                continue
-            self.pauses.append(Pause(self._clock()))
-            idle = self.pauses[-1]
-            await asyncio.sleep(pause)
-            idle.end = self._clock()
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        def begun(_: Exchange) -> None:
+            self._not_begun.discard(index)
+            if not self._not_begun:
+                self.steady.set()
+
+        return begun
+
+    async def _idle(self, seconds: float) -> None:
+        """Send nothing for so long, and tell it as a pause."""
+        if seconds <= 0:
+            return
+        self.pauses.append(Pause(self._clock()))
+        idle = self.pauses[-1]
+        await asyncio.sleep(seconds)
+        idle.end = self._clock()
 
 
-class OpenLoop:
-    """Requests at scheduled times, however long answers take.
+class Arrivals:
+    """Of an open loop: what begins at scheduled times, however long answers take.
 
-    The ramp has arrivals of its own and is over when at least as many requests have ended as are in flight
-    (with a steady rate: after twice the time that a request takes). The window's arrivals count from its
-    opening, so they are the same for every trial.
+    The ramp has arrivals of its own. The window's count from its opening, so they are the same for every
+    trial; what is under way then goes on.
 
     Args:
-        connections: free ones are taken, and given back when requests end.
-        most_in_flight: arrivals beyond it are not sent, and counted as failed (`client_limit`).
+        most_in_flight: requests beyond it are not sent, and counted as failed (`client_limit`).
     """
 
-    def __init__(
-        self,
-        *,
-        connections: Connections[Connection],
-        maker: RequestMaker,
-        ramp: tuple[Lengths, Iterator[float]],
-        window: tuple[Lengths, Iterator[float]],
-        timeout_seconds: float,
-        most_in_flight: int,
-        clock: Clock,
-        share: Share = WHOLE,
-    ) -> None:
+    def __init__(self, *, most_in_flight: int, clock: Clock, share: Share) -> None:
         self.exchanges: list[Exchange] = []
         self.pauses: list[Pause] = []
         self.steady = asyncio.Event()
-        self._connections = connections
-        self._maker = maker
-        self._ramp = ramp
-        self._window = window
-        self._timeout_seconds = timeout_seconds
         self._most_in_flight = most_in_flight
         self._clock = clock
         self._share = share
-        self._ended = 0
         self._arrivals: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin the ramp."""
-        self._arrive("ramp", self._ramp, self._clock())
+        self._begin("ramp", self._clock())
 
     def open_window(self, at: float) -> None:
         """The window opens at `at`: its own arrivals begin."""
-        self._arrive("window", self._window, at)
+        self._begin("window", at)
 
     async def stop(self) -> None:
         """Send no more, drop what is in flight."""
-        tasks = [*self._tasks, *([self._arrivals] if self._arrivals else [])]
-        await _cancelled(tasks)
+        await _cancelled([*self._tasks, *([self._arrivals] if self._arrivals else [])])
 
-    def _arrive(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
+    async def _arrive(self, name: str, start: float) -> None:
+        """Begin what arrives from `start` on; `name` is ramp or window."""
+        raise NotImplementedError
+
+    def _begin(self, name: str, start: float) -> None:
         if self._arrivals is not None:
             self._arrivals.cancel()
-        self._arrivals = _task(self._send_on_time(name, plan, start))
+        self._arrivals = _task(self._arrive(name, start))
 
-    async def _send_on_time(self, name: str, plan: tuple[Lengths, Iterator[float]], start: float) -> None:
-        lengths, arrivals = plan
-        for number, offset in enumerate(arrivals):
-            tokens = lengths.next()
-            if not self._share.has(number):
-                continue
-            intended = start + offset
-            exchange, request = self._maker.make(f"{name}.{number}", tokens, intended=intended)
-            await sleep_until(intended, self._clock)
-            self.exchanges.append(exchange)
-            if len(self._tasks) >= self._most_in_flight:
-                exchange.end(
-                    CLIENT_LIMIT, self._clock(), f"{self._most_in_flight} requests in flight already"
-                )
-                continue
-            self._spawn(self._one(exchange, request))
-
-    async def _one(self, exchange: Exchange, request: bytes) -> None:
-        with self._connections.one() as connection:
-            await connection.send(request, exchange, timeout_seconds=self._timeout_seconds)
-        self._ended += 1
-        if 2 * self._ended >= len(self.exchanges):
-            self.steady.set()
+    def _refused(self, exchange: Exchange, *, in_flight: int) -> bool:
+        """Whether there are too many for one more; then it has failed."""
+        if in_flight < self._most_in_flight:
+            return False
+        exchange.end(CLIENT_LIMIT, self._clock(), f"{self._most_in_flight} requests in flight already")
+        return True
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = _task(work)

@@ -7,12 +7,13 @@ from tuner.load.connection import Clock, Connection
 from tuner.load.connections import Connections
 from tuner.load.conversations import Conversing
 from tuner.load.loading import Loading
+from tuner.load.lone_requests import ClosedLoop, OpenLoop
 from tuner.load.origin import Origin
 from tuner.load.preparation import Prepared
 from tuner.load.prompts import PromptText
 from tuner.load.request_maker import RequestMaker
 from tuner.load.talking import TalkingConnection
-from tuner.load.traffic import ClosedLoop, OpenLoop, Share, Traffic
+from tuner.load.traffic import Share, Traffic
 from tuner.spec.workload import LoadPoint, Workload
 
 
