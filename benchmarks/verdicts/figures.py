@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import nct, t
-
-NORMAL_95 = 1.959964
+from scipy.stats import binomtest, nct, t
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`hits` of `of`, with Wilson's 95 % interval.
+    """`hits` of `of`, with Wilson's 95 % interval: it stays within 0 and 1 and holds for shares near them.
 
-    With z = 1.96 and p = hits / of its ends are (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) (E. B.
-    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-    Statistical Association 22, 1927, pages 209-212): it stays within 0 and 1 and holds for shares near them.
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22, 1927, pages 209-212.
     """
 
     hits: int
@@ -30,12 +27,10 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """(low, high); all there is of none."""
-        n, z = self.of, NORMAL_95
-        if not n:
+        if not self.of:
             return 0.0, 1.0
-        middle = (self.value + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(self.value * (1 - self.value) / n + (z / (2 * n)) ** 2)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        low, high = binomtest(self.hits, self.of).proportion_ci(0.95, "wilson")
+        return float(low), float(high)
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -14,10 +14,9 @@ from tuner.trial.histogram import Histogram
 from tuner.trial.ports import Score
 from tuner.trial.rate_score import score_of_rates
 from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
-from tuner.trial.student_t import t_975
+from tuner.trial.student_t import NORMAL_975, t_975
 
 NOT_MEASURED = 10.0  # the violation of an SLO whose metric could not be told: ten limits beyond
-_NORMAL_95 = 1.959964
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
 
@@ -184,7 +183,7 @@ def _quantile_interval(histogram: Histogram, q: float) -> Interval:
     n = histogram.count
     if not n:
         return UNKNOWN
-    spread = _NORMAL_95 * math.sqrt(n * q * (1 - q))
+    spread = NORMAL_975 * math.sqrt(n * q * (1 - q))
     low, high = max(0.0, (n * q - spread) / n), (n * q + spread) / n
     return histogram.quantile(low), histogram.quantile(high) if high <= 1 else math.inf
 

@@ -25,11 +25,10 @@ from tuner.spec.metrics import METRICS
 from tuner.trial.objective import UNKNOWN, Goal, Interval, t_interval, violation
 from tuner.trial.ports import Score
 from tuner.trial.rounds import RoundResult
-from tuner.trial.student_t import t_975
+from tuner.trial.student_t import NORMAL_975, t_975
 
 PARTS = 10  # of a round; what its own scatter is judged by
 DEPLOYMENT_SHARE = 0.5  # of a whole trial's variance
-_NORMAL_95 = 1.959964
 _OUTPUT_RATE = "output rate"
 SHARES = ("error_rate", "goodput_share", "kv_cache_use_mean", "kv_cache_use_max", "prefix_cache_hit_rate")
 
@@ -146,7 +145,7 @@ def _interval(name: str, rounds: Sequence[RecordedRound]) -> Interval:
     figures = [r.metrics[name] for r in rounds]
     if metric.quantile is not None:
         middle = fmean(figures)
-        half = _NORMAL_95 * math.sqrt(sum(r.errors[name] ** 2 for r in rounds)) / count
+        half = NORMAL_975 * math.sqrt(sum(r.errors[name] ** 2 for r in rounds)) / count
         return max(0.0, middle - half), middle + half
     if count == 1:
         if not metric.of_output_rate:

@@ -158,7 +158,7 @@ class Simulation:
 
     def _take(self, assignment: Assignment, config: TrialConfig) -> None:
         row = self._surface.row(config.params)
-        trial = _Trial(config_key(config), self._slots.pop(0), config.accelerators, assignment.rounds, row)
+        trial = _Trial(assignment.key, self._slots.pop(0), config.accelerators, assignment.rounds, row)
         self._begun += assignment.phase is Phase.SEARCH
         self._waiting = trial
         self._place_waiting()
@@ -232,8 +232,3 @@ class Simulation:
             ended = State.COMPLETE if one.number == trial.rounds else None
             step = Step(one, ended, times=times, node=node, begun=begun)
             yield each + (serves if one.number == 1 else 0.0), step
-
-
-def config_key(config: TrialConfig) -> Key:
-    """What names a deployment."""
-    return config.trial, config.phase, config.attempt
