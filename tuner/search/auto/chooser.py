@@ -67,10 +67,9 @@ class Chooser:
         return dict(params)
 
     def _place(self, seen: Outcomes, places: Places, rng: random.Random) -> int:
-        trend = self._trends
         every = self._options.alternate
-        if every and len(self._history.records) % every == 0:
-            trend = Trends(None, [None] * len(self._slos))
+        alone = every and len(self._history.records) % every == 0
+        trend = Trends.nothing(len(self._slos)) if alone else self._trends
         if len(self._history.records) >= (self._design if trend.objective else self._options.design):
             known, ahead = self._encoded(seen.numbers), self._ahead(places)
             middle = np.nan_to_num(np.nanmean(np.vstack([known.roles, ahead.roles]), axis=0))
@@ -91,7 +90,7 @@ class Chooser:
     def _known_beforehand(self, slopes: Slopes) -> Trends:
         names = self._roles.names
         if not self._options.beforehand or not names:
-            return Trends(None, [None] * len(self._slos))
+            return Trends.nothing(len(self._slos))
         objective = None
         if len(self._goals) == 1:
             goal = self._goals[0]

@@ -215,6 +215,11 @@ class Trends:
     objective: Trend | None
     slos: Sequence[Trend | None]
 
+    @classmethod
+    def nothing(cls, slos: int) -> Trends:
+        """Of the objective and of so many limits."""
+        return cls(None, [None] * slos)
+
 
 @dataclass(slots=True)
 class _Fitted:

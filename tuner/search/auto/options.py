@@ -22,6 +22,7 @@ class AutoOptions:
         slope: deviation of the slope that every parameter may have over its range, in log units.
         sizes: prior variances of the kernel's parts: main effects, pairs, all together; 0 leaves one out.
         length: prior median and log deviation of the kernel's lengths.
+        noise: prior median of the deviation of a whole trial's measurement, in log units.
         slo_models: a model of each SLO metric; without it only the objective of feasible trials counts.
         failure_model: the probability that a configuration deploys; without it failures only count as tried.
         stopped_trials: trials that a rule stopped teach as noisier measurements; without it they do not.

@@ -20,8 +20,6 @@ from tuner.trial.ports import ParamValue, Score, State
 
 _SOFT = 0.05  # of the limit: what keeps the logarithm of an error rate of 0 finite
 _MOST = math.log(6.0)  # a limit missed more than six times over is missed just as well
-
-
 _FAR_BELOW = 2.0  # log units below the best objective; further below is no worse
 
 
@@ -51,11 +49,6 @@ class Outcomes:
     running: Flags
     feasible: Flags
     seconds: Rows
-
-    @property
-    def measured(self) -> Flags:
-        """Which have an objective, (n,)."""
-        return np.asarray(~np.isnan(self.objectives).any(axis=1))
 
 
 def outcomes_of(
