@@ -12,7 +12,9 @@ from optuna.samplers import BaseSampler
 
 from tuner.errors import UserError
 from tuner.search.auto.chooser import Chooser
+from tuner.search.auto.options import AutoOptions
 from tuner.search.auto.sampler import AutoSampler
+from tuner.search.auto.trend import Slopes
 from tuner.search.history import History
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
@@ -57,8 +59,17 @@ class SamplerKind:
     then: str = ""
 
 
-def _auto(brief: Brief) -> BaseSampler:
-    chooser = Chooser(brief.space, brief.history, goals=brief.goals, slos=brief.slos, seed=brief.seed)
+def auto(brief: Brief, *, options: AutoOptions | None = None, slopes: Slopes | None = None) -> BaseSampler:
+    """The default strategy; `options` and `slopes` in place of its own are for measuring their worth."""
+    chooser = Chooser(
+        brief.space,
+        brief.history,
+        goals=brief.goals,
+        slos=brief.slos,
+        seed=brief.seed,
+        options=options,
+        slopes=slopes,
+    )
     return AutoSampler(chooser, brief.distributions, brief.encode, seed=brief.seed)
 
 
@@ -91,7 +102,7 @@ def _qmc(brief: Brief) -> BaseSampler:
 
 
 SAMPLERS: dict[str, SamplerKind] = {
-    "auto": SamplerKind(_auto, Reads.ALL, then="by expected gain per second"),
+    "auto": SamplerKind(auto, Reads.ALL, then="by expected gain per second"),
     "tpe": SamplerKind(_tpe, Reads.ALL),
     "gp": SamplerKind(_gp, Reads.COMPLETE),
     "nsga2": SamplerKind(_nsga2, Reads.COMPLETE),
