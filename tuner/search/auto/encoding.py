@@ -22,8 +22,8 @@ from tuner.trial.ports import ParamValue
 Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
-_LOG_FROM = 4.0  # largest over smallest, from which on equal ratios are equal steps
-_WORD = math.sqrt(0.5)  # two different words are 1 apart
+LOG_FROM = 4.0  # largest over smallest, from which on equal ratios are equal steps
+WORD = math.sqrt(0.5)  # two different words are 1 apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +41,17 @@ class Levels:
     count: int
 
 
-class Encoding:
-    """The columns of one space.
+class Columns:
+    """Columns of numbers by the parameter that owns them.
 
     Attributes:
-        owner: for each column the index of its parameter, in the space's order; (columns,).
-        parameters: how many parameters own a column; those with a single value own none.
+        owner: for each column the index of its parameter; (columns,).
+        parameters: how many parameters own a column.
     """
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
-        self._parts: list[tuple[str, Callable[[ParamValue], list[float]], int, bool]] = []
-        owner: list[int] = []
-        for name, parameter in space.parameters.items():
-            conditional = parameter.when is not None
-            code, width = _code(parameter)
-            width_all = width + conditional
-            if width_all:
-                owner += [len(self._parts)] * width_all
-                self._parts.append((name, code, width, conditional))
+    def __init__(self, owner: Sequence[int], parameters: int) -> None:
         self.owner = np.array(owner, dtype=np.intp)
-        self.parameters = len(self._parts)
-
-    def row(self, params: Mapping[str, ParamValue]) -> list[float]:
-        """One configuration; what is left to the engine stands in the middle of its range."""
-        active = self._space.active(params)
-        found: list[float] = []
-        for name, code, width, conditional in self._parts:
-            if name in active and self._space.parameters[name].contains(active[name]):
-                found += code(active[name])
-                found += [0.0] * conditional
-            else:
-                found += [0.5] * width if width == 1 else [0.0] * width
-                found += [float(name not in params)] * conditional
-        return found
-
-    def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
-        """(configurations, columns)."""
-        found = [self.row(params) for params in configurations]
-        return np.array(found, dtype=float).reshape(len(found), len(self.owner))
+        self.parameters = parameters
 
     def levels(self, rows: Rows) -> Levels:
         """Sort rows, (m, columns), by the different values that each parameter has among them."""
@@ -107,27 +79,63 @@ class Encoding:
         return found
 
 
+class Encoding(Columns):
+    """The columns of one space, its parameters in their order; those with a single value own none."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._parts: list[tuple[str, Callable[[ParamValue], list[float]], int, bool]] = []
+        owner: list[int] = []
+        for name, parameter in space.parameters.items():
+            conditional = parameter.when is not None
+            code, width = _code(parameter)
+            width_all = width + conditional
+            if width_all:
+                owner += [len(self._parts)] * width_all
+                self._parts.append((name, code, width, conditional))
+        super().__init__(owner, len(self._parts))
+
+    def row(self, params: Mapping[str, ParamValue]) -> list[float]:
+        """One configuration; what is left to the engine stands in the middle of its range."""
+        active = self._space.active(params)
+        found: list[float] = []
+        for name, code, width, conditional in self._parts:
+            if name in active and self._space.parameters[name].contains(active[name]):
+                found += code(active[name])
+                found += [0.0] * conditional
+            else:
+                found += [0.5] * width if width == 1 else [0.0] * width
+                found += [float(name not in params)] * conditional
+        return found
+
+    def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
+        """(configurations, columns)."""
+        found = [self.row(params) for params in configurations]
+        return np.array(found, dtype=float).reshape(len(found), len(self.owner))
+
+
 def _code(parameter: Parameter) -> tuple[Callable[[ParamValue], list[float]], int]:
     """value -> numbers, and how many they are."""
     neutral = parameter.distribution()
     if not isinstance(neutral, Categorical):
-        spans = neutral.low > 0 and neutral.high >= _LOG_FROM * neutral.low
-        return _scaled(float(neutral.low), float(neutral.high), log=neutral.log or spans)
+        spans = neutral.low > 0 and neutral.high >= LOG_FROM * neutral.low
+        return scaled(float(neutral.low), float(neutral.high), log=neutral.log or spans)
     values = neutral.values
     if len(values) < 2:
         return (lambda _: []), 0
     if all(isinstance(v, bool) for v in values):
         return (lambda v: [float(bool(v))]), 1
     if any(isinstance(v, str | bool) for v in values):
-        return (lambda v: [_WORD * (v == other) for other in values]), len(values)
+        return (lambda v: [WORD * (v == other) for other in values]), len(values)
     numbers = sorted(float(v) for v in values)
     if numbers[0] > 0:
-        return _scaled(numbers[0], numbers[-1], log=numbers[-1] >= _LOG_FROM * numbers[0])
+        return scaled(numbers[0], numbers[-1], log=numbers[-1] >= LOG_FROM * numbers[0])
     ranks = {number: rank / (len(numbers) - 1) for rank, number in enumerate(numbers)}
     return (lambda v: [ranks[float(v)]]), 1
 
 
-def _scaled(low: float, high: float, *, log: bool) -> tuple[Callable[[ParamValue], list[float]], int]:
+def scaled(low: float, high: float, *, log: bool) -> tuple[Callable[[ParamValue], list[float]], int]:
+    """value -> its place between low and high, and the number of columns: none where both are the same."""
     if low == high:
         return (lambda _: []), 0
     if log:

@@ -41,39 +41,46 @@ class Failures:
         self._rows: Rows | None = None
         self._fitted: _Fitted | None = None
 
-    def fit(self, rows: Rows, deployed: Flags) -> None:
-        """Learn from encoded configurations, (n, columns), and whether each deployed, (n,)."""
+    def fit(self, rows: Rows, deployed: Flags, before: Rows | None = None) -> None:
+        """Learn from encoded configurations, (n, columns), and whether each deployed, (n,).
+
+        Args:
+            before: what else is expected of each, added to the latent value; None for nothing, (n,).
+        """
         self._rows, self._fitted = rows, None
-        if deployed.all():
+        if deployed.all() and before is None:
             return
         signs = np.where(deployed, 1.0, -1.0)
-        self._fitted = max((_mode(rows, signs, s) for s in _SCALES), key=lambda f: f.evidence)
+        latent = _BEFORE + (np.zeros(len(rows)) if before is None else before)
+        self._fitted = max((_mode(rows, signs, latent, s) for s in _SCALES), key=lambda f: f.evidence)
 
-    def log_probability(self, rows: Rows) -> Rows:
-        """log P(deploys) of each row, (m,)."""
+    def log_probability(self, rows: Rows, before: Rows | None = None) -> Rows:
+        """log P(deploys) of each row, (m,); `before` as in `fit`."""
         fitted = self._fitted
         if fitted is None or self._rows is None:
             return np.zeros(len(rows))
         cross = _covariance(self._rows, rows, fitted.scales)
         mean = _BEFORE + cross.T @ fitted.slope
+        if before is not None:
+            mean += before
         half = solve_triangular(fitted.factor, fitted.root[:, None] * cross, lower=True)
         prior = _variance(rows, fitted.scales)
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 0.0)
         return np.asarray(log_ndtr(mean / np.sqrt(1 + variance)))
 
 
-def _mode(rows: Rows, signs: Rows, scales: tuple[float, float, float]) -> _Fitted:
+def _mode(rows: Rows, signs: Rows, before: Rows, scales: tuple[float, float, float]) -> _Fitted:
     covariance = _covariance(rows, rows, scales)
-    latent = np.full(len(rows), _BEFORE)
+    latent = before.copy()
     a = np.zeros(len(rows))
     for _ in range(_STEPS):
         log_likelihood, slope, curvature = _probit(latent, signs)
         root = np.sqrt(curvature)
         factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
-        b = curvature * (latent - _BEFORE) + slope
+        b = curvature * (latent - before) + slope
         inner = solve_triangular(factor, root * (covariance @ b), lower=True)
         a = b - root * solve_triangular(factor.T, inner, lower=False)
-        moved = _BEFORE + covariance @ a
+        moved = before + covariance @ a
         change = float(np.abs(moved - latent).max())
         latent = moved
         if change < 1e-4:
@@ -81,7 +88,7 @@ def _mode(rows: Rows, signs: Rows, scales: tuple[float, float, float]) -> _Fitte
     log_likelihood, slope, curvature = _probit(latent, signs)
     root = np.sqrt(curvature)
     factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
-    evidence = -0.5 * a @ (latent - _BEFORE) + log_likelihood - np.log(np.diag(factor)).sum()
+    evidence = -0.5 * a @ (latent - before) + log_likelihood - np.log(np.diag(factor)).sum()
     return _Fitted(scales, slope, root, factor, float(evidence))
 
 

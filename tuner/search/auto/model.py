@@ -98,9 +98,10 @@ class Model:
         self._seconds = self._fitted(costs, _SECONDS_PRIOR, steps=0) if options.cost else None
         self._failures = Failures()
         labelled = outcomes.failed | ~np.isnan(values)
+        self._edge = trends.deploys
         if options.failure_model and labelled.any():
             kept = self._some(np.flatnonzero(labelled), options.most_points)
-            self._failures.fit(known.rows[kept], ~outcomes.failed[kept])
+            self._failures.fit(known.rows[kept], ~outcomes.failed[kept], self._before(known.at(kept)))
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
         self._caution = 1 + options.caution * min(_MOST_SETBACKS, _setbacks(outcomes))
         self._nearest = 0.0
@@ -131,8 +132,12 @@ class Model:
             within += log_probability_within(mean - self._nearest, deviation)
         if self._seconds is not None:
             seconds, _ = self._predicted(self._seconds, ahead)
-        deploys = self._failures.log_probability(candidates.rows)
+        deploys = self._failures.log_probability(candidates.rows, self._before(candidates))
         return Gains(improvement, within, deploys, seconds, self._caution)
+
+    def _before(self, points: Points) -> Rows | None:
+        """How likely these deploy by what is known beforehand, in standard normal units around 0."""
+        return None if self._edge is None else self._edge.expected(points.roles)
 
     def _prior(self, noise: float) -> Prior:
         return Prior(length=self._options.length, sizes=self._options.sizes, noise=(noise, 0.7))
@@ -210,10 +215,11 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """What is expected beforehand of the objective and of each limit; None for nothing."""
+    """What is expected beforehand of the objective, of each limit and of deploying; None for nothing."""
 
     objective: Trend | None
     slos: Sequence[Trend | None]
+    deploys: Trend | None = None
 
     @classmethod
     def nothing(cls, slos: int) -> Trends:

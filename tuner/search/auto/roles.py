@@ -32,18 +32,18 @@ _SWITCHES = {
     "mixed": r"enable_mixed_chunk",
     "experts": r"enable_expert_parallel",
 }
-_KINDS = {
+KINDS = {
     "weights": r"weights|quantization|pvc_subpath|storage\.pvc_subpath",
     "cache": r"kv_cache_dtype|cache_type_[kv]",
 }
 _QUANTISED = re.compile(r"fp8|int8|int4|awq|gptq|fp4|q4|q5|q8|e4m3|e5m2")
-ROLES = (*_COUNTS, *_SHARES, *_SWITCHES, *_KINDS)
+ROLES = (*_COUNTS, *_SHARES, *_SWITCHES, *KINDS)
 
 
 def role_of(name: str, parameter: Parameter) -> str | None:
     """The role of a parameter; None for one that is not known."""
     said = [name, parameter.flag or "", parameter.place or ""]
-    for role, pattern in {**_COUNTS, **_SHARES, **_SWITCHES, **_KINDS}.items():
+    for role, pattern in {**_COUNTS, **_SHARES, **_SWITCHES, **KINDS}.items():
         for word in said:
             if word and re.fullmatch(pattern, word.strip("-=").replace("-", "_").lower()):
                 return role
@@ -65,16 +65,17 @@ class Roles:
     def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
         """(configurations, roles); what a configuration leaves to the engine counts as NaN."""
         found = [
-            [_figure(role, params.get(n)) for role, n in zip(self.names, self._parameters, strict=True)]
+            [figure_of(role, params.get(n)) for role, n in zip(self.names, self._parameters, strict=True)]
             for params in configurations
         ]
         return np.array(found, dtype=float).reshape(len(found), len(self.names))
 
 
-def _figure(role: str, value: ParamValue | None) -> float:
+def figure_of(role: str, value: ParamValue | None) -> float:
+    """The figure of one value; NaN where none can be told."""
     if value is None:
         return math.nan
-    if role in _KINDS:
+    if role in KINDS:
         return float(bool(_QUANTISED.search(str(value).lower())))
     if isinstance(value, str):
         return math.nan
