@@ -10,6 +10,7 @@ from tuner.deploy.backends import ServingBackend
 from tuner.results.run_directory import RunDirectory
 from tuner.search.budget import Limits
 from tuner.search.desk import Desk, Watcher, model_place
+from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
 from tuner.search.plan import measuring_seconds, most_trials
@@ -147,16 +148,18 @@ def proposer_of(experiment: Experiment, history: History, space: Space | None = 
     """The experiment's proposer, knowing nothing yet; over a narrower `space` where one is given.
 
     Raises:
-        UserError: its sampler needs a package that is not there.
+        UserError: its sampler needs a package that is not there, or `search.warm_start` names no run.
     """
+    space = space or experiment.space
     return OptunaProposer(
-        space or experiment.space,
+        space,
         sampler=experiment.search.sampler,
         goals=Assembly.goals_of(experiment),
         slos=tuple(experiment.slo),
         seed=experiment.search.seed,
         startup=startup_trials(experiment.search.trials),
         history=history,
+        memories=Memories.of(experiment, space),
     )
 
 

@@ -21,6 +21,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.samplers import SAMPLERS, Brief, Reads
 from tuner.search.study import constraints, directions
@@ -39,6 +40,7 @@ class OptunaProposer:
     Args:
         startup: trials before the sampler's model speaks.
         history: read only, for what is not to be proposed again and for what the sampler learns from.
+        memories: of earlier runs: the best of each is proposed first, whatever the sampler.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class OptunaProposer:
         seed: int,
         startup: int,
         history: History,
+        memories: Memories | None = None,
     ) -> None:
         self._space = space
         self._kind = SAMPLERS[sampler]
@@ -73,10 +76,12 @@ class OptunaProposer:
                     slos=self._slos,
                     distributions={name: code.optuna for name, code in self._codes.items()},
                     encode=lambda name, value: self._codes[name].encode(value),
+                    memories=memories,
                 )
             ),
             directions=directions(self._goals),
         )
+        self._first = [] if memories is None else memories.first
         self._grid = self._shuffled_grid() if sampler == "grid" else None
 
     def propose(self, number: int) -> dict[str, ParamValue] | None:
@@ -85,6 +90,9 @@ class OptunaProposer:
             if record.number > self._recalled:
                 self.recall(record)
         self._recalled = max(self._history.records, default=-1)
+        for params in self._first:
+            if self._is_new(params):
+                return self._ask_fixed(number, dict(params))
         if self._grid is not None:
             return next((p for p in self._grid if self._is_new(p)), None)
         for _ in range(_TRIES):

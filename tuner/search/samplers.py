@@ -15,6 +15,7 @@ from tuner.search.auto.chooser import Chooser
 from tuner.search.auto.options import AutoOptions
 from tuner.search.auto.sampler import AutoSampler
 from tuner.search.auto.trend import Slopes
+from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
@@ -38,6 +39,7 @@ class Brief:
         history: of the run, as it grows.
         distributions: every parameter in Optuna's terms.
         encode: (name, value) -> the value in the terms of its distribution.
+        memories: of earlier runs, which the default sampler learns from.
     """
 
     seed: int
@@ -48,6 +50,7 @@ class Brief:
     slos: Sequence[str]
     distributions: Mapping[str, BaseDistribution]
     encode: Callable[[str, ParamValue], ParamValue]
+    memories: Memories | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def auto(brief: Brief, *, options: AutoOptions | None = None, slopes: Slopes | N
         seed=brief.seed,
         options=options,
         slopes=slopes,
+        memories=brief.memories,
     )
     return AutoSampler(chooser, brief.distributions, brief.encode, seed=brief.seed)
 

@@ -64,6 +64,11 @@ class Search(Section):
     )
     seed: Whole = Field(default=0, ge=0)
     budget: Budget = Field(default_factory=Budget)
+    warm_start: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Earlier runs to start from: their directories, or a surface (CSV) with its "
+        "experiment.yaml beside it.",
+    )
     storage: Text | None = Field(
         default=None, description="Optuna URL of the study; none: a file in the run directory."
     )

@@ -16,8 +16,9 @@ from tuner.search.auto.encoding import Encoding, Places, Rows
 from tuner.search.auto.model import Model, Points, Trends, scalar
 from tuner.search.auto.options import AutoOptions
 from tuner.search.auto.outcomes import Outcomes, missed_sign, outcomes_of
-from tuner.search.auto.roles import Roles
+from tuner.search.auto.roles import Meanings, Roles
 from tuner.search.auto.trend import Slopes, learned, trend_of
+from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
 from tuner.spec.space import Params, Space
 from tuner.trial.objective import Goal
@@ -36,6 +37,7 @@ class Chooser:
         seed: int,
         options: AutoOptions | None = None,
         slopes: Slopes | None = None,
+        memories: Memories | None = None,
     ) -> None:
         self._space = space
         self._history = history
@@ -46,8 +48,10 @@ class Chooser:
         self._encoding = Encoding(space)
         self._candidates = Candidates(space, self._encoding)
         self._points: dict[int, tuple[list[float], list[float]]] = {}  # of every trial: columns, roles
-        self._roles = Roles(space)
+        self._roles: Meanings = memories or Roles(space)
         self._trends = self._known_beforehand(learned() if slopes is None else slopes)
+        if memories is not None:
+            self._trends = memories.joined(self._trends, [g.metric for g in goals], slos)
         self._design = self._options.design if self._trends.objective is None else self._options.design_known
 
     def choose(self) -> Params | None:

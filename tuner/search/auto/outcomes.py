@@ -18,9 +18,9 @@ from tuner.spec.metrics import METRICS
 from tuner.trial.objective import NOT_MEASURED, Goal
 from tuner.trial.ports import ParamValue, Score, State
 
-_SOFT = 0.05  # of the limit: what keeps the logarithm of an error rate of 0 finite
+SOFT = 0.05  # of the limit: what keeps the logarithm of an error rate of 0 finite
 _MOST = math.log(6.0)  # a limit missed more than six times over is missed just as well
-_FAR_BELOW = 2.0  # log units below the best objective; further below is no worse
+FAR_BELOW = 2.0  # log units below the best objective; further below is no worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _lifted(objectives: Rows) -> Rows:
     """What lies far below the best is lifted: how bad it is says nothing about what is good."""
     known = np.isfinite(objectives)
     best = np.where(known, objectives, -np.inf).max(axis=0, initial=-np.inf)
-    return np.maximum(objectives, np.where(np.isfinite(best), best, 0.0) - _FAR_BELOW)
+    return np.maximum(objectives, np.where(np.isfinite(best), best, 0.0) - FAR_BELOW)
 
 
 def _limits(score: Score | None, slos: Sequence[str]) -> list[float]:
@@ -120,4 +120,4 @@ def _beyond(metric: str, violation: float) -> float:
     if math.isnan(violation) or violation == NOT_MEASURED:
         return math.nan
     sign = missed_sign(metric)
-    return min(_MOST, sign * math.log((max(0.0, 1 + sign * violation) + _SOFT) / (1 + _SOFT)))
+    return min(_MOST, sign * math.log((max(0.0, 1 + sign * violation) + SOFT) / (1 + SOFT)))

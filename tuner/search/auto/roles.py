@@ -50,22 +50,34 @@ def role_of(name: str, parameter: Parameter) -> str | None:
     return None
 
 
+class Meanings(Protocol):
+    """What configurations mean beside their values: figures by name."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the figures."""
+
+    def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
+        """(configurations, names); NaN where one is not known."""
+
+
 class Roles:
     """The roles that the parameters of one space have.
 
     Attributes:
         names: of the roles that are there, in the order of ROLES.
+        parameters: which has each of them.
     """
 
     def __init__(self, space: Space) -> None:
         known = {role: n for n, p in reversed(space.parameters.items()) if (role := role_of(n, p))}
         self.names = tuple(role for role in ROLES if role in known)
-        self._parameters = [known[role] for role in self.names]
+        self.parameters = [known[role] for role in self.names]
 
     def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
         """(configurations, roles); what a configuration leaves to the engine counts as NaN."""
         found = [
-            [figure_of(role, params.get(n)) for role, n in zip(self.names, self._parameters, strict=True)]
+            [figure_of(role, params.get(n)) for role, n in zip(self.names, self.parameters, strict=True)]
             for params in configurations
         ]
         return np.array(found, dtype=float).reshape(len(found), len(self.names))

@@ -1,0 +1,152 @@
+"""All earlier runs that `search.warm_start` names, as the default sampler and the plan use them.
+
+The earlier figures stand beside the roles of a configuration (tuner/search/auto/roles.py): each has a slope
+whose mean says how far the run is believed, and whose deviation lets trials of this run overrule it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuner.errors import UserError
+from tuner.search.auto.encoding import Rows
+from tuner.search.auto.model import Trends
+from tuner.search.auto.roles import Roles
+from tuner.search.auto.trend import Trend
+from tuner.search.earlier.lesson import Lesson
+from tuner.search.earlier.notes import said_of
+from tuner.search.earlier.reading import read_all
+from tuner.search.earlier.setting import Likeness
+from tuner.spec import Experiment
+from tuner.spec.space import Params, Space
+from tuner.trial.ports import ParamValue
+
+# how far an earlier run is believed: mean and deviation of rho (see shape.py)
+BELIEF = {Likeness.SAME: (0.9, 0.3), Likeness.ALIKE: (0.6, 0.4), Likeness.OTHER: (0.4, 0.4)}
+_STAND_IN = 0.7  # of that, for a metric that another stands for
+_EDGE = {Likeness.SAME: 0.9, Likeness.ALIKE: 0.5, Likeness.OTHER: 0.3}  # of where things deployed
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One figure of one lesson: of a goal, of an SLO, or neither: where configurations deployed."""
+
+    lesson: int
+    at: Callable[[Rows], Rows]
+    mean: float
+    deviation: float
+    goal: str = ""
+    slo: str = ""
+
+
+class Memories:
+    """What is taken from earlier runs.
+
+    Attributes:
+        first: configurations to try right after the baseline, each the best of a run.
+        notes: a line for each run: what is taken, and what is not.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson], space: Space) -> None:
+        self._roles = Roles(space)
+        self._lessons = [lesson for lesson in lessons if lesson.teaches]
+        self._columns = [c for n, lesson in enumerate(self._lessons) for c in _columns(n, lesson)]
+        self._known: dict[Hashable, list[float]] = {}
+        self._matched = {mine for lesson in self._lessons for mine in lesson.matching.pairs.values()}
+        self.first: list[Params] = []
+        self.notes: list[str] = []
+        taken = {space.key(space.baseline)}
+        for lesson in lessons:
+            best, why = lesson.best() if lesson.teaches else (None, "")
+            if best is not None and space.key(best) in taken:
+                best, why = None, "its best is tried already"
+            if best is not None:
+                taken.add(space.key(best))
+                self.first.append(best)
+            self.notes.append(said_of(lesson, best, why))
+
+    @classmethod
+    def of(cls, experiment: Experiment, space: Space) -> Memories | None:
+        """Those of the experiment; None where it names none.
+
+        Raises:
+            UserError: one is no run, or none of them has anything to say.
+        """
+        runs = read_all(experiment)
+        if not runs:
+            return None
+        made = cls([Lesson(run, experiment, space) for run in runs], space)
+        if not made._lessons:
+            raise UserError(
+                f"search.warm_start: {'; '.join(made.notes)}; would be right: a run with measured trials of "
+                "some of these parameters, or no warm_start"
+            )
+        return made
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns: the roles, then one a figure of an earlier run."""
+        return (*self._roles.names, *(f"earlier {n}" for n in range(len(self._columns))))
+
+    def rows(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
+        """(configurations, columns); what is not known of a role is NaN."""
+        return np.hstack([self._roles.rows(configurations), self._earlier(configurations)])
+
+    def _earlier(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
+        keys = [tuple(params.items()) for params in configurations]
+        new = {key: p for key, p in zip(keys, configurations, strict=True) if key not in self._known}
+        if new:
+            for key, row in zip(new, self._computed(list(new.values())).tolist(), strict=True):
+                self._known[key] = row
+        found = [self._known[key] for key in keys]
+        return np.array(found, dtype=float).reshape(len(found), len(self._columns))
+
+    def joined(self, trends: Trends, goals: Sequence[str], slos: Sequence[str]) -> Trends:
+        """The trends over the names of `beside`, with what the earlier runs tell.
+
+        Several goals are weighed anew at each suggestion: a run's belief is shared out among them.
+        """
+        limits = [
+            self._with(trend, [c.slo == metric for c in self._columns])
+            for metric, trend in zip(slos, trends.slos, strict=True)
+        ]
+        objective = self._with(trends.objective, [c.goal in goals for c in self._columns], among=len(goals))
+        return Trends(objective, limits, self._with(None, [not (c.goal or c.slo) for c in self._columns]))
+
+    def _with(self, trend: Trend | None, mine: Sequence[bool], *, among: int = 1) -> Trend | None:
+        """The slopes of the trend and of the columns that are `mine`; what both say counts once."""
+        if not any(mine):
+            return trend
+        roles = len(self._roles.names)
+        means, deviations = np.zeros(roles + len(mine)), np.zeros(roles + len(mine))
+        beliefs = np.array([c.mean if own else 0.0 for c, own in zip(self._columns, mine, strict=True)])
+        beliefs = beliefs / among / max(1.0, beliefs.sum() / among)
+        means[roles:] = beliefs
+        deviations[roles:] = [c.deviation if own else 0.0 for c, own in zip(self._columns, mine, strict=True)]
+        if trend is not None:
+            known = np.array([p in self._matched for p in self._roles.parameters], dtype=bool)
+            means[:roles] = trend.means[:roles] * np.where(known, 1 - beliefs.sum(), 1.0)
+            deviations[:roles] = trend.deviations[:roles]
+        return Trend(means, deviations)
+
+    def _computed(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
+        places = [lesson.at(configurations) for lesson in self._lessons]
+        found = np.zeros((len(configurations), len(self._columns)))
+        for number, column in enumerate(self._columns):
+            found[:, number] = column.at(places[column.lesson])
+        return found
+
+
+def _columns(number: int, lesson: Lesson) -> Iterator[_Column]:
+    mean, deviation = BELIEF[lesson.likeness]
+    for metric, told in lesson.objectives.items():
+        belief = mean if told.exact else _STAND_IN * mean
+        yield _Column(number, told.shape.at, belief, deviation, goal=metric)
+    for metric, told in lesson.slos.items():
+        belief = mean if told.exact else _STAND_IN * mean
+        yield _Column(number, told.shape.at, belief, deviation, slo=metric)
+    if lesson.edge is not None:
+        yield _Column(number, lesson.edge.at, _EDGE[lesson.likeness], 0.0)
