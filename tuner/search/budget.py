@@ -33,14 +33,21 @@ def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: 
     """Why no new trial may start; None while one may."""
     if len(history.records) >= limits.trials:
         return f"all {limits.trials} trials of the budget were started"
-    if limits.hours is not None and elapsed_seconds + reserve.seconds >= limits.hours * 3600:
-        return f"the budget of {limits.hours:g} hours is spent, {_KEPT}"
-    used = reserve.accelerator_seconds + sum(d.accelerator_seconds for d in history.deployments())
-    if limits.accelerator_hours is not None and used >= limits.accelerator_hours * 3600:
-        return f"the budget of {limits.accelerator_hours:g} accelerator-hours is spent, {_KEPT}"
+    if told := beyond(limits, history, elapsed_seconds=elapsed_seconds, reserve=reserve):
+        return f"the budget of {told} is spent, {_KEPT}"
     if cause := _same_failures(history, limits.failures_in_a_row):
         return f"{limits.failures_in_a_row} trials in a row failed: {cause}"
     return _no_better(history, limits.no_better_for)
+
+
+def beyond(limits: Limits, history: History, *, elapsed_seconds: float, reserve: Reserve) -> str:
+    """The limit of hours or accelerator-hours that would be passed; "" for none."""
+    if limits.hours is not None and elapsed_seconds + reserve.seconds >= limits.hours * 3600:
+        return f"{limits.hours:g} hours"
+    used = reserve.accelerator_seconds + sum(d.accelerator_seconds for d in history.deployments())
+    if limits.accelerator_hours is not None and used >= limits.accelerator_hours * 3600:
+        return f"{limits.accelerator_hours:g} accelerator-hours"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ class Desk:
 
     def begin(self, slot: Slot) -> tuple[Assignment, TrialConfig] | None:
         """The next deployment, for `slot`; None for nothing now."""
-        assignment = self.strategy.ask(elapsed_seconds=self._elapsed())
+        place = slot.node_id, slot.index
+        assignment = self.strategy.ask(elapsed_seconds=self._elapsed(), place=place)
         if assignment is None:
             return None
         trial = self.configured(assignment, slot)

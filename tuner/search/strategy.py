@@ -10,17 +10,16 @@ baseline, the best few and the baseline are deployed again in paired blocks.
 
 from __future__ import annotations
 
-import random
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.errors import Failure, FailureClass
-from tuner.search.budget import Limits, Reserve, reserve_for, spent
+from tuner.search.budget import Limits, Reserve, beyond, reserve_for, spent
 from tuner.search.history import Deployment, History, Key, TrialRecord
 from tuner.search.stopping import StoppingRule
-from tuner.search.validation import Schedule
+from tuner.search.validation import Plan, Simplifier, Validation
 from tuner.trial.ports import Objective, ParamValue, Phase, State
 from tuner.trial.rounds import RoundResult
 
@@ -88,6 +87,7 @@ class Strategy:
         history: History,
         proposer: Proposer,
         rules: Sequence[StoppingRule],
+        simplifier: Simplifier | None = None,
     ) -> None:
         self.history = history
         self.objective = objective
@@ -102,12 +102,13 @@ class Strategy:
         self._again: deque[Assignment] = deque()
         self._running: set[Key] = set()
         self._lost: Counter[tuple[int, Phase, int | None]] = Counter()  # interruptions, of this session
-        self._schedule: Schedule | None = None
+        self._simplifier = simplifier
+        self._validation: Validation | None = None
 
     @property
     def phase(self) -> Phase:
         """What is being deployed now."""
-        return Phase.SEARCH if self._schedule is None else Phase.VALIDATION
+        return Phase.SEARCH if self._validation is None else self._validation.phase
 
     @property
     def finished(self) -> bool:
@@ -116,7 +117,7 @@ class Strategy:
             return False
         if self.stopped is not None:
             return True
-        return not self._again and self._schedule is not None and self._schedule.exhausted
+        return not self._again and self._validation is not None and self._validation.exhausted
 
     def stop(self, reason: str) -> None:
         """Start nothing more."""
@@ -126,11 +127,11 @@ class Strategy:
         """Half-measured deployments of an earlier start, to be made again as the next attempt."""
         self._again.extend(assignments)
 
-    def ask(self, *, elapsed_seconds: float) -> Assignment | None:
-        """The next deployment to make. It counts as running until `tell`."""
+    def ask(self, *, elapsed_seconds: float, place: Hashable = None) -> Assignment | None:
+        """The next deployment to make, at `place`. It counts as running until `tell`."""
         if self.stopped is not None:
             return None
-        found = self._next(elapsed_seconds)
+        found = self._next(elapsed_seconds, place)
         if found is not None:
             record = self.history.records[found.trial]
             record.deployments.append(Deployment(found.trial, found.phase, found.attempt, found.block))
@@ -198,25 +199,42 @@ class Strategy:
         """What is kept back of the budget for validation."""
         s = self._settings
         made = (s.top + 1) * s.blocks if s.top else 0
-        scale = s.validation_rounds / s.rounds
-        return reserve_for(self.history, deployments=made, parallel=s.parallel, scale=scale)
+        return self._expected(made)
 
-    def _next(self, elapsed_seconds: float) -> Assignment | None:
+    def _expected(self, deployments: int) -> Reserve:
+        s = self._settings
+        scale = s.validation_rounds / s.rounds
+        return reserve_for(self.history, deployments=deployments, parallel=s.parallel, scale=scale)
+
+    def _next(self, elapsed_seconds: float, place: Hashable) -> Assignment | None:
         if self._again:
             return self._again.popleft()
-        if self._schedule is None:
+        if self._validation is None:
             found = self._next_search(elapsed_seconds)
             if found is not None or self._running or self.search_ended is None:
                 return found
-            self._schedule = self._plan_validation()
-        planned = self._schedule.next(self._running)
+            s = self._settings
+            self._validation = Validation(
+                self.history,
+                Plan(s.top, s.blocks, s.parallel, s.seed),
+                candidates=[r.number for r in self.candidates()],
+                simplifier=self._simplifier,
+            )
+        planned = self._validation.next(
+            self._running, place, room=lambda count: self._has_room(count, elapsed_seconds)
+        )
         if planned is None:
             return None
-        trial, block = planned
+        phase, (trial, block) = self.phase, planned
         record = self.history.records[trial]
-        attempt = 1 + max((d.attempt for d in record.in_phase(Phase.VALIDATION)), default=0)
-        rounds = self._settings.validation_rounds
-        return Assignment(trial, Phase.VALIDATION, attempt, record.params, rounds, block)
+        attempt = 1 + max((d.attempt for d in record.in_phase(phase)), default=0)
+        return Assignment(trial, phase, attempt, record.params, self._settings.validation_rounds, block)
+
+    def _has_room(self, deployments: int, elapsed_seconds: float) -> bool:
+        """Whether the budget has room for so many deployments after the validation."""
+        expected = self._expected(deployments)
+        limits = self._settings.limits
+        return not beyond(limits, self.history, elapsed_seconds=elapsed_seconds, reserve=expected)
 
     def _next_search(self, elapsed_seconds: float) -> Assignment | None:
         if 0 not in self.history.records:
@@ -253,17 +271,6 @@ class Strategy:
             Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block)
         )
         return True
-
-    def _plan_validation(self) -> Schedule:
-        s = self._settings
-        candidates = [r.number for r in self.candidates()]
-        arms = [0, *candidates] if candidates else []
-        done = {
-            (d.trial, d.block)
-            for d in self.history.deployments(Phase.VALIDATION)
-            if d.block is not None and d.state is not State.INTERRUPTED
-        }
-        return Schedule.drawn(arms, s.blocks, random.Random(s.seed), done=done)
 
     def candidates(self) -> list[TrialRecord]:
         """The best few that look better than the baseline; all feasible ones count where it is not."""

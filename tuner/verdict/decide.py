@@ -8,9 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from tuner.verdict import sentences as say
-from tuner.verdict.gain import CONFIDENCE, Gain, gain_of_logs
+from tuner.verdict.additive import Additive
 from tuner.verdict.measured import Arms, Candidate, Merge, Searched, Validated, Violations
-from tuner.verdict.nodes import gain_apart_from_nodes
 from tuner.verdict.outcome import Nearest, Outcome, Verdict
 from tuner.verdict.selection import Choice, choose
 
@@ -29,10 +28,11 @@ def decide(
     """The verdict over the validation's deployments.
 
     A candidate is out when one of its deployments failed (not reliable), when none was measured, or when
-    its merged rounds miss a limit. Blocks that lack a measurement of the baseline, or of a candidate that
-    is still in, are dropped; with fewer than two left there is no interval, and so no gain is claimed.
-    BETTER and BETTER_TIED are given only when the gain's 95 % interval lies above 0. Where the arms of a
-    block ran on different nodes the gain is fitted apart from them (tuner/verdict/nodes.py).
+    its merged rounds miss a limit. Who is best is chosen over the blocks that measured the baseline and
+    every candidate that is still in; the gain rests on those that measured the winner and the baseline, its
+    interval on the scatter of all arms (tuner/verdict/additive.py). With fewer than two such blocks there is
+    no interval, and so no gain is claimed. BETTER and BETTER_TIED are given only when the gain's 95 %
+    interval lies above 0.
 
     Args:
         measured: at most one for each trial and block.
@@ -50,12 +50,14 @@ def decide(
         return _none_standing(arms, ordered, baseline, notes)
 
     blocks = arms.shared_blocks(standing, baseline)
-    logs = {c: arms.logs(c, blocks) for c in standing}
-    zero = arms.logs(baseline, blocks) if arms.blocks(baseline) else {}
-    gains = _Gains(arms, {baseline: zero, **logs}, blocks, baseline) if zero else None
-    choice = choose(logs, blocks, nearest_first=standing, feasible=arms.feasible)
+    logs = {arm: arms.logs(arm, arms.blocks(arm)) for arm in (baseline, *standing)}
+    nodes = {arm: arms.nodes(arm, arms.blocks(arm)) for arm in logs}
+    fit = Additive(logs, nodes)
+    in_all = {c: arms.logs(c, blocks) for c in standing}
+    choice = choose(in_all, blocks, nearest_first=standing, feasible=arms.feasible, fit=fit)
+    rests_on = tuple(fit.shared(choice.winner, baseline))
     out = tuple(t for t in ordered if t not in standing)
-    made = partial(Verdict, baseline=baseline, blocks=tuple(blocks) if gains is not None else (), out=out)
+    made = partial(Verdict, baseline=baseline, blocks=rests_on, out=out)
     if arms.known_infeasible(baseline):
         winner = choice.winner
         why = say.baseline_out(arms.violations(baseline), len(arms.failures(baseline)))
@@ -64,78 +66,51 @@ def decide(
             winner=winner,
             headline=say.only_winner(winner),
             details=(why, *_why_nearest(choice), *notes),
-            gain=gains.of(winner) if gains is not None else None,
-            gain_of=winner if gains is not None else None,
+            gain=fit.gain(winner, baseline) if rests_on else None,
+            gain_of=winner if rests_on else None,
             tied=choice.tied,
         )
-    if gains is None or len(zero) < 2:
+    if len(rests_on) < 2:
         first = min((c for c in candidates if c.trial in standing), key=lambda c: (c.rank, c.distance)).trial
-        headline = say.too_few_blocks(first, len(zero))
+        headline = say.too_few_blocks(first, len(rests_on))
         return made(outcome=Outcome.UNVALIDATED, winner=first, headline=headline, details=tuple(notes))
-    return _compared(choice, gains, notes, made, metric)
-
-
-class _Gains:
-    """Each candidate's gain over the baseline; from the blocks' ratios, or apart from the nodes."""
-
-    def __init__(
-        self, arms: Arms, logs: Mapping[int, Mapping[int, float]], blocks: Sequence[int], baseline: int
-    ) -> None:
-        self._logs = logs
-        self._nodes = {arm: arms.nodes(arm, blocks) for arm in logs}
-        self._blocks = blocks
-        self._baseline = baseline
-
-    def of(self, candidate: int, *, confidence: float = CONFIDENCE) -> Gain:
-        """With the interval of that confidence."""
-        apart = self._apart(candidate, confidence)
-        if apart is not None:
-            return apart
-        own, zero = self._logs[candidate], self._logs[self._baseline]
-        return gain_of_logs([own[b] - zero[b] for b in self._blocks], confidence=confidence)
-
-    def notes(self, candidate: int) -> list[str]:
-        """That the nodes were taken out, where they were."""
-        if self._apart(candidate, CONFIDENCE) is None:
-            return []
-        return [say.nodes_out(len({name for of in self._nodes.values() for name in of.values()}))]
-
-    def _apart(self, candidate: int, confidence: float) -> Gain | None:
-        return gain_apart_from_nodes(
-            self._logs,
-            self._nodes,
-            self._blocks,
-            candidate=candidate,
-            baseline=self._baseline,
-            confidence=confidence,
-        )
+    return _compared(choice, fit, notes, made, metric)
 
 
 def _compared(
     choice: Choice,
-    gains: _Gains,
+    fit: Additive,
     notes: Sequence[str],
     made: partial[Verdict],
     metric: str,
 ) -> Verdict:
     """BETTER, BETTER_TIED or NO_BETTER, from each candidate's gain over the baseline."""
+    baseline: int = made.keywords["baseline"]
     winner, tied, why = choice.winner, choice.tied, _why_nearest(choice)
-    gain = gains.of(winner)
-    if gain.low <= 0 and (leader := _second_look(choice, gains)) is not None:
+    gain = fit.gain(winner, baseline)
+    if gain.low <= 0 and (leader := _second_look(choice, fit, baseline)) is not None:
         why = [say.leader_taken(leader, winner)]
-        winner, tied, gain = leader, (), gains.of(leader)
-    made = partial(made, details=(*why, *gains.notes(winner), *notes), gain=gain, gain_of=winner, tied=tied)
+        winner, tied, gain = leader, (), fit.gain(leader, baseline)
+    apart = [say.nodes_out(len(fit.node_names))] if fit.fits_nodes(winner, baseline) else []
+    made = partial(
+        made,
+        details=(*why, *apart, *notes),
+        gain=gain,
+        gain_of=winner,
+        tied=tied,
+        blocks=tuple(fit.shared(winner, baseline)),
+    )
     if gain.low > 0:
         outcome = Outcome.BETTER_TIED if tied else Outcome.BETTER
         return made(outcome=outcome, winner=winner, headline=say.better(winner, gain, metric))
     return made(
         outcome=Outcome.NO_BETTER,
-        winner=made.keywords["baseline"],
+        winner=baseline,
         headline=say.no_better(winner, gain, metric),
     )
 
 
-def _second_look(choice: Choice, gains: _Gains) -> int | None:
+def _second_look(choice: Choice, fit: Additive, baseline: int) -> int | None:
     """The candidate that every fold chose, where it is better although the nearest tied one is not.
 
     Without it a clear winner would be lost to a neighbour of the baseline whose blocks scatter so much
@@ -145,7 +120,7 @@ def _second_look(choice: Choice, gains: _Gains) -> int | None:
     leader = choice.leader
     if leader is None or leader == choice.winner:
         return None
-    strict = gains.of(leader, confidence=SECOND_LOOK_CONFIDENCE)
+    strict = fit.gain(leader, baseline, confidence=SECOND_LOOK_CONFIDENCE)
     return leader if strict.low > 0 else None
 
 

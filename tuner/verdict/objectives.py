@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuner.verdict.additive import Additive
 from tuner.verdict.front import Front
-from tuner.verdict.gain import Gain, paired_gain
+from tuner.verdict.gain import Gain
 from tuner.verdict.measured import Validated
 from tuner.verdict.sentences import gain_text, trials
 
@@ -58,17 +59,36 @@ def objective_gains(
 ) -> tuple[ObjectiveGain, ...]:
     """What `trial` gains over the baseline in each objective, over the blocks that the verdict rests on.
 
+    The interval rests on the scatter of all arms in those blocks, as that of the verdict's gain does.
+
     Args:
         goals: (metric, whether more is better).
         weights: of each in the balance.
     """
-    found = {(one.trial, one.block): one.metrics for one in measured if not one.failure}
+    failing = {one.trial for one in measured if one.failure} - {trial, baseline}
+    counted = [one for one in measured if one.block in blocks and one.trial not in failing]
     gains = []
     for (metric, up), weight in zip(goals, weights, strict=True):
-        pairs = [(_value(found, trial, b, metric), _value(found, baseline, b, metric)) for b in blocks]
-        told = bool(pairs) and all(0 < v < math.inf for pair in pairs for v in pair)
-        gains.append(ObjectiveGain(metric, up, weight, paired_gain(pairs, maximize=up) if told else None))
+        logs, nodes = _logs(counted, metric, up)
+        fit, gain = Additive(logs, nodes), None
+        if trial is not None and blocks and set(blocks) == set(fit.shared(trial, baseline)):
+            gain = fit.gain(trial, baseline)
+        gains.append(ObjectiveGain(metric, up, weight, gain))
     return tuple(gains)
+
+
+def _logs(
+    measured: Sequence[Validated], metric: str, up: bool
+) -> tuple[dict[int, dict[int, float]], dict[int, dict[int, str]]]:
+    """By arm and block: the metric's log, larger is better, and where it was measured."""
+    logs: dict[int, dict[int, float]] = {}
+    nodes: dict[int, dict[int, str]] = {}
+    for one in measured:
+        value = one.metrics.get(metric, math.nan)
+        if not one.failure and 0 < value < math.inf:
+            logs.setdefault(one.trial, {})[one.block] = math.log(value) if up else -math.log(value)
+            nodes.setdefault(one.trial, {})[one.block] = one.node
+    return logs, nodes
 
 
 def balance_name(goals: Sequence[tuple[str, bool]], weights: Sequence[float]) -> str:
@@ -129,9 +149,3 @@ def front_told(front: Front, about: int | None) -> list[str]:
 
 def _listed(numbers: Sequence[int]) -> str:
     return trials(numbers) if len(numbers) <= 12 else f"{trials(numbers[:12])} and more"
-
-
-def _value(
-    found: Mapping[tuple[int, int], Mapping[str, float]], trial: int | None, block: int, metric: str
-) -> float:
-    return math.nan if trial is None else found.get((trial, block), {}).get(metric, math.nan)

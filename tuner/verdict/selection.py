@@ -16,13 +16,12 @@ behind, and the least to change is not worth an eighth of the throughput.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuner.verdict.gain import mean_interval
+from tuner.verdict.additive import Additive, Logs
 
 TIE_MARGIN = math.log(1.03)  # what nearness may cost against a leader that all blocks agree on
-Logs = Mapping[int, Mapping[int, float]]  # candidate -> block -> log of its value, positive is better
 Feasible = Callable[[int, Sequence[int]], bool]  # candidate, blocks -> within every SLO there
 
 
@@ -41,7 +40,14 @@ class Choice:
     tied: tuple[int, ...] = ()
 
 
-def choose(logs: Logs, blocks: Sequence[int], *, nearest_first: Sequence[int], feasible: Feasible) -> Choice:
+def choose(
+    logs: Logs,
+    blocks: Sequence[int],
+    *,
+    nearest_first: Sequence[int],
+    feasible: Feasible,
+    fit: Additive | None = None,
+) -> Choice:
     """Choose among candidates (at least one) that were all measured in all of `blocks`.
 
     Args:
@@ -49,7 +55,9 @@ def choose(logs: Logs, blocks: Sequence[int], *, nearest_first: Sequence[int], f
         blocks: the numbers of the blocks to use; with fewer than two, nothing is told apart.
         nearest_first: the candidates by their distance to the baseline.
         feasible: whether a candidate meets the limits in some blocks, merged.
+        fit: by which two are told apart, of all arms; None for the candidates alone.
     """
+    fit = fit or Additive(logs)
     candidates = [c for c in nearest_first if c in logs]
     if len(candidates) == 1:
         return Choice(candidates[0], candidates[0])
@@ -62,7 +70,7 @@ def choose(logs: Logs, blocks: Sequence[int], *, nearest_first: Sequence[int], f
         c
         for c in candidates
         if c != leader
-        and not _told_apart(logs, leader, c, blocks)
+        and not _told_apart(fit, leader, c)
         and (agreed is None or _behind(logs, leader, c, blocks) <= TIE_MARGIN)
     }
     tied = chosen | near | {leader}
@@ -83,7 +91,10 @@ def _behind(logs: Logs, leader: int, other: int, blocks: Sequence[int]) -> float
     return math.fsum(logs[leader][b] - logs[other][b] for b in blocks) / len(blocks)
 
 
-def _told_apart(logs: Logs, one: int, other: int, blocks: Sequence[int]) -> bool:
-    """Whether the 95 % interval of the paired difference excludes 0."""
-    _, low, high = mean_interval([logs[one][b] - logs[other][b] for b in blocks])
+def _told_apart(fit: Additive, one: int, other: int) -> bool:
+    """Whether the 95 % interval of the difference excludes 0."""
+    found = fit.difference(one, other)
+    if found is None:
+        return False
+    low, high = found.interval()
     return low > 0 or high < 0

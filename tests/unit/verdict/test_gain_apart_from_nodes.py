@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from statistics import fmean, stdev
 
 import pytest
 
+from tuner.verdict.additive import Additive
 from tuner.verdict.decide import decide
 from tuner.verdict.measured import Candidate, Validated
-from tuner.verdict.nodes import gain_apart_from_nodes
 from tuner.verdict.outcome import Outcome, Verdict
 
 LATIN = [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]  # block -> arm -> node
@@ -17,16 +18,18 @@ RUNS = 600
 BETTER = (Outcome.BETTER, Outcome.BETTER_TIED)
 
 
-def gain(logs, nodes, *, candidate=1):
+def fitted(logs, nodes):
     """Of logs and nodes as rows of blocks."""
     arms, blocks = range(len(logs[0])), range(len(logs))
-    return gain_apart_from_nodes(
+    return Additive(
         {a: {b: logs[b][a] for b in blocks} for a in arms},
         {a: {b: nodes[b][a] for b in blocks} for a in arms},
-        blocks,
-        candidate=candidate,
-        baseline=0,
     )
+
+
+def gain(logs, nodes, *, candidate=1):
+    """Of an arm over the first one."""
+    return fitted(logs, nodes).gain(candidate, 0)
 
 
 def drawn(rng: random.Random, effects=(0.0, 0.0, 0.0), *, node=0.02, noise=0.007):
@@ -79,15 +82,29 @@ def test_the_verdict_says_that_nodes_were_taken_out():
 @pytest.mark.parametrize(
     "nodes",
     [
-        [["a", "a", "a"], ["b", "b", "b"], ["c", "c", "c"]],  # a block on one node
         [["a", "b", "c"], ["a", "b", "c"], ["a", "b", "c"]],  # an arm always on one node
         [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]],  # nothing left to tell the noise by
         [["a", "b", "c"], ["b", "c", ""], ["c", "a", "b"]],  # one is not known
     ],
 )
 def test_the_ratios_stand_where_nodes_cannot_be_told_apart(nodes):
-    assert gain(drawn(random.Random(4)), nodes) is None
+    logs = drawn(random.Random(4))
+    found = fitted(logs, nodes)
+    ratios = [row[1] - row[0] for row in logs]
+    assert not found.fits_nodes(1, 0)
+    assert found.difference(1, 0).mean == pytest.approx(fmean(ratios))
+    assert found.difference(1, 0).degrees == 2
+    assert found.difference(1, 0).error == pytest.approx(stdev(ratios) / math.sqrt(3))
+
+
+def test_blocks_that_each_stayed_on_one_node_leave_all_the_freedom_there_is():
+    stayed = [["a"] * 3, ["b"] * 3, ["c"] * 3]
+    found = fitted(drawn(random.Random(4)), stayed)
+    assert not found.fits_nodes(1, 0)
+    assert found.difference(1, 0).degrees == 4
 
 
 def test_one_candidate_over_three_blocks_keeps_its_ratios_because_they_leave_more_freedom():
-    assert gain([[0.0, 0.1], [0.0, 0.2], [0.1, 0.1]], [["a", "b"], ["b", "a"], ["a", "b"]]) is None
+    found = fitted([[0.0, 0.1], [0.0, 0.2], [0.1, 0.1]], [["a", "b"], ["b", "a"], ["a", "b"]])
+    assert found.difference(1, 0).degrees == 2
+    assert not found.fits_nodes(1, 0)

@@ -145,7 +145,7 @@ class Simulation:
                 self._push(self._strategy_free, None)
                 return
             began = self._timed()
-            handed = self._desk.begin(Slot(self._slots[0], self._parallel))
+            handed = self._handed()
             took = self._timed() - began
             if handed is None:
                 self._learning += took
@@ -155,6 +155,15 @@ class Simulation:
             if not self._free:
                 self._strategy_free = self._clock.seconds + took
             self._take(*handed)
+
+    def _handed(self) -> tuple[Assignment, TrialConfig] | None:
+        """What the first free place with something to do is given; a refused one goes to the end."""
+        for _ in range(len(self._slots)):
+            handed = self._desk.begin(Slot(self._slots[0], self._parallel))
+            if handed is not None:
+                return handed
+            self._slots.append(self._slots.pop(0))
+        return None
 
     def _take(self, assignment: Assignment, config: TrialConfig) -> None:
         row = self._surface.row(config.params)
