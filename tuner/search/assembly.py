@@ -191,6 +191,7 @@ def settings_of(experiment: Experiment, parallel: int) -> Settings:
             accelerator_hours=budget.accelerator_hours,
             failures_in_a_row=budget.failures_in_a_row,
             no_better_for=budget.no_better_for,
+            minimum_gain=search.minimum_gain,
         ),
         rounds=experiment.workload.rounds,
         validation_rounds=validation.rounds or experiment.workload.rounds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuner.search.history import History
+from tuner.search.outlook import FEWEST_TRIALS, Outlook, little_to_gain, weight_of_failure
 from tuner.trial.ports import State
 
 _KEPT = "validation's share kept back"
@@ -20,6 +21,7 @@ class Limits:
         accelerator_hours: until released, over all deployments.
         failures_in_a_row: trials that failed one after another for one cause.
         no_better_for: trials since the best one was found.
+        minimum_gain: the least that one more trial has to be expected to gain, as a share of the best.
     """
 
     trials: int
@@ -27,6 +29,7 @@ class Limits:
     accelerator_hours: float | None = None
     failures_in_a_row: int | None = 5
     no_better_for: int | None = None
+    minimum_gain: float | None = None
 
 
 def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: Reserve) -> str | None:
@@ -35,8 +38,8 @@ def spent(limits: Limits, history: History, *, elapsed_seconds: float, reserve: 
         return f"all {limits.trials} trials of the budget were started"
     if told := beyond(limits, history, elapsed_seconds=elapsed_seconds, reserve=reserve):
         return f"the budget of {told} is spent, {_KEPT}"
-    if cause := _same_failures(history, limits.failures_in_a_row):
-        return f"{limits.failures_in_a_row} trials in a row failed: {cause}"
+    if failing := _same_failures(history, limits.failures_in_a_row):
+        return failing
     return _no_better(history, limits.no_better_for)
 
 
@@ -75,15 +78,40 @@ def reserve_for(history: History, *, deployments: int, parallel: int, scale: flo
     return Reserve(each * deployments / parallel, accelerators * deployments)
 
 
+def settled(limits: Limits, history: History, next_one: Outlook | None) -> str | None:
+    """Why the search is over although more may be tried: too little is left to gain; None where it goes on.
+
+    Args:
+        next_one: what is expected of the configuration that would be tried next.
+    """
+    begun = len(history.records)
+    if limits.minimum_gain is None or begun < FEWEST_TRIALS:
+        return None
+    outlooks = [history.records[number].outlook for number in sorted(history.records)]
+    if not little_to_gain([*outlooks, next_one], minimum=limits.minimum_gain):
+        return None
+    share = f"{100 * limits.minimum_gain:.3g} %"
+    return f"stopped after {begun} trials: what is left to gain is expected below {share}"
+
+
 def _same_failures(history: History, limit: int | None) -> str | None:
+    """The trials that failed one after another for one cause; those that were to be expected count half."""
     if limit is None:
         return None
-    ended = [d for r in history.records.values() if (d := r.search) is not None and d.state is not None]
-    last = ended[-limit:]
-    if len(last) < limit or any(d.state is not State.FAILED or d.failure is None for d in last):
-        return None
-    kinds = {d.failure.kind for d in last if d.failure}
-    return str(kinds.pop()) if len(kinds) == 1 else None
+    causes, weight = [], 0.0
+    for record in reversed(list(history.records.values())):
+        last = record.search
+        if last is None or last.state is None:
+            continue
+        if last.state is not State.FAILED or last.failure is None:
+            break
+        causes.append(last.failure.kind)
+        if causes[-1] != causes[0]:
+            break
+        weight += weight_of_failure(record.outlook)
+        if weight >= limit:
+            return f"{len(causes)} trials in a row failed: {causes[0]}"
+    return None
 
 
 def _no_better(history: History, limit: int | None) -> str | None:

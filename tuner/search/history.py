@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tuner.errors import Failure
+from tuner.search.outlook import Outlook
 from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue, Phase, Score, State
 from tuner.trial.rounds import RoundResult
@@ -61,6 +62,7 @@ class TrialRecord:
     number: int
     params: dict[str, ParamValue]
     deployments: list[Deployment] = field(default_factory=list)
+    outlook: Outlook | None = None  # what was expected of it when it was proposed
 
     def in_phase(self, phase: Phase) -> list[Deployment]:
         """Its deployments of that phase, in order."""

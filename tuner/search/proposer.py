@@ -21,8 +21,10 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from tuner.search.auto.sampler import AutoSampler
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
+from tuner.search.outlook import Outlook
 from tuner.search.samplers import SAMPLERS, Brief, Reads
 from tuner.search.study import constraints, directions
 from tuner.spec.distribution import Categorical, FloatRange, IntRange
@@ -55,6 +57,7 @@ class OptunaProposer:
         history: History,
         memories: Memories | None = None,
     ) -> None:
+        self.outlook: Outlook | None = None
         self._space = space
         self._kind = SAMPLERS[sampler]
         self._goals = tuple(goals)
@@ -86,6 +89,7 @@ class OptunaProposer:
 
     def propose(self, number: int) -> dict[str, ParamValue] | None:
         """See `strategy.Proposer`."""
+        self.outlook = None
         for record in self._history.records.values():  # the baseline may still run, unknown to `learn`
             if record.number > self._recalled:
                 self.recall(record)
@@ -102,6 +106,8 @@ class OptunaProposer:
                 self._refuse(trial)
             elif self._is_new(params):
                 self._asked[number] = trial
+                if isinstance(self._brain.sampler, AutoSampler):
+                    self.outlook = self._brain.sampler.outlook
                 return params
             else:
                 self._brain.tell(trial, state=TrialState.FAIL)  # told already under its own number

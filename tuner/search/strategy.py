@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.errors import Failure, FailureClass
-from tuner.search.budget import Limits, Reserve, beyond, reserve_for, spent
+from tuner.search.budget import Limits, Reserve, beyond, reserve_for, settled, spent
 from tuner.search.history import Deployment, History, Key, TrialRecord
+from tuner.search.outlook import Outlook
 from tuner.search.stopping import StoppingRule
 from tuner.search.validation import Plan, Simplifier, Validation
 from tuner.trial.ports import Objective, ParamValue, Phase, State
@@ -44,7 +45,13 @@ class Assignment:
 
 
 class Proposer(Protocol):
-    """Suggests configurations and learns from how they went."""
+    """Suggests configurations and learns from how they went.
+
+    Attributes:
+        outlook: what is expected of the last proposal; None where nothing is.
+    """
+
+    outlook: Outlook | None
 
     def propose(self, number: int) -> dict[str, ParamValue] | None:
         """The next configuration, never one proposed before; None when there is none left."""
@@ -254,7 +261,13 @@ class Strategy:
         if params is None:
             self.search_ended = "every configuration of the space was tried"
             return None
-        return self._start(params, number=self.history.next_number(), attempt=1)
+        outlook = self._proposer.outlook
+        self.search_ended = settled(self._settings.limits, self.history, outlook)
+        if self.search_ended is not None:
+            return None
+        found = self._start(params, number=self.history.next_number(), attempt=1)
+        self.history.records[found.trial].outlook = outlook
+        return found
 
     def _start(self, params: Mapping[str, ParamValue], *, number: int, attempt: int) -> Assignment:
         self.history.add(TrialRecord(number, dict(params)))

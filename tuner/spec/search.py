@@ -69,6 +69,11 @@ class Search(Section):
         description="Earlier runs to start from: their directories, or a surface (CSV) with its "
         "experiment.yaml beside it.",
     )
+    minimum_gain: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="The search ends once one more trial is expected to gain less than this share of the "
+        "best (sampler auto).",
+    )
     storage: Text | None = Field(
         default=None, description="Optuna URL of the study; none: a file in the run directory."
     )

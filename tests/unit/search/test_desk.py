@@ -14,6 +14,8 @@ from tuner.trial.rounds import Trust
 
 
 class Scripted:
+    outlook = None
+
     def __init__(self, *params):
         self.left = list(params)
 

@@ -20,6 +20,8 @@ CRASH = Failure(FailureClass.CRASH, "ended")
 
 
 class Scripted:
+    outlook = None
+
     def __init__(self, *params):
         self.left, self.learned = list(params), []
 

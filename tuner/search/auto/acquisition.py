@@ -8,6 +8,7 @@ Gelbart, Snoek and Adams, "Bayesian Optimization with Unknown Constraints" (UAI 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import erfcx, log_ndtr
@@ -16,6 +17,41 @@ from tuner.search.auto.encoding import Rows
 
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 _ROOT_HALF_PI = math.sqrt(math.pi / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """For each candidate, (m,): the log of what it is worth, by parts.
+
+    Attributes:
+        improvement: log of the expected gain over the feasible best, as a share of it; 0 where nothing is
+            feasible yet.
+        within: log of the probability that every limit is kept.
+        deploys: log of the probability that it deploys.
+        seconds: log of what it is expected to cost.
+        caution: the power to which the two probabilities are taken; more than 1 after setbacks.
+    """
+
+    improvement: Rows
+    within: Rows
+    deploys: Rows
+    seconds: Rows
+    caution: float = 1.0
+
+    @property
+    def share(self) -> Rows:
+        """The log of the expected feasible gain, whatever it costs."""
+        return np.asarray(self.improvement + self.caution * (self.within + self.deploys))
+
+    @property
+    def left(self) -> float:
+        """The largest expected feasible gain of one trial, as a share of the best, without caution."""
+        return float(np.expm1(np.exp((self.improvement + self.within + self.deploys).max())))
+
+    @property
+    def rate(self) -> Rows:
+        """The log of the expected feasible gain per second."""
+        return np.asarray(self.share - self.seconds)
 
 
 def log_expected_improvement(mean: Rows, deviation: Rows, best: float) -> Rows:

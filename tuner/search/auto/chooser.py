@@ -20,12 +20,17 @@ from tuner.search.auto.roles import Meanings, Roles
 from tuner.search.auto.trend import Slopes, learned, trend_of
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
+from tuner.search.outlook import Outlook
 from tuner.spec.space import Params, Space
 from tuner.trial.objective import Goal
 
 
 class Chooser:
-    """Reads the history, changes nothing but its own list of what it chose before."""
+    """Reads the history, changes nothing but its own list of what it chose before.
+
+    Attributes:
+        outlook: what the model expects of the last choice; None where it did not speak.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Chooser:
         slopes: Slopes | None = None,
         memories: Memories | None = None,
     ) -> None:
+        self.outlook: Outlook | None = None
         self._space = space
         self._history = history
         self._goals = tuple(goals)
@@ -56,6 +62,7 @@ class Chooser:
 
     def choose(self) -> Params | None:
         """A configuration that was not tried; None where there is none left."""
+        self.outlook = None
         seen = outcomes_of(self._history, self._goals, self._slos, stopped=self._options.stopped_trials)
         for number in self._history.records.keys() - self._points.keys():
             params = self._history.records[number].params
@@ -87,8 +94,14 @@ class Chooser:
                 rng=rng,
             )
             if model.knows:
-                rate = model.gains(_centred(ahead, middle)).rate
-                return int(places[int(np.argmax(rate))])
+                gains = model.gains(_centred(ahead, middle))
+                best = int(np.argmax(gains.rate))
+                self.outlook = Outlook(
+                    known=int((~seen.running).sum()),
+                    deploys=float(np.exp(gains.deploys[best])),
+                    gain_left=gains.left if model.feasible else None,
+                )
+                return int(places[best])
         return self._farthest(self._encoded(sorted(self._points)).rows, places, rng)
 
     def _known_beforehand(self, slopes: Slopes) -> Trends:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.search.auto.acquisition import (
+    Gains,
     log_expected_improvement,
     log_probability_of_improvement,
     log_probability_within,
@@ -27,38 +28,12 @@ _MOST_SETBACKS = 6
 _TRIAL_SHARE = 0.5  # of a whole trial's noise variance that more rounds do not lessen
 
 
-@dataclass(frozen=True, slots=True)
-class Gains:
-    """For each candidate, (m,): the log of what it is worth, by parts.
+class Model:
+    """Fitted to one state of a run.
 
     Attributes:
-        improvement: log of the expected gain over the feasible best, as a share of it; 0 where nothing is
-            feasible yet.
-        within: log of the probability that every limit is kept.
-        deploys: log of the probability that it deploys.
-        seconds: log of what it is expected to cost.
-        caution: the power to which the two probabilities are taken; more than 1 after setbacks.
+        feasible: whether something was measured to its end within every limit.
     """
-
-    improvement: Rows
-    within: Rows
-    deploys: Rows
-    seconds: Rows
-    caution: float = 1.0
-
-    @property
-    def share(self) -> Rows:
-        """The log of the expected feasible gain, whatever it costs."""
-        return np.asarray(self.improvement + self.caution * (self.within + self.deploys))
-
-    @property
-    def rate(self) -> Rows:
-        """The log of the expected feasible gain per second."""
-        return np.asarray(self.share - self.seconds)
-
-
-class Model:
-    """Fitted to one state of a run."""
 
     def __init__(
         self,
@@ -105,7 +80,8 @@ class Model:
         self._best = self._incumbent(values, outcomes.feasible & outcomes.whole)
         self._caution = 1 + options.caution * min(_MOST_SETBACKS, _setbacks(outcomes))
         self._nearest = 0.0
-        nothing_feasible = self._best is None
+        self.feasible = self._best is not None
+        nothing_feasible = not self.feasible
         if options.below is not None and nothing_feasible and self._objective is not None:
             self._best = float(np.nanmin(values)) - options.below
         if options.halving and nothing_feasible:

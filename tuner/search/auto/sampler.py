@@ -16,6 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from tuner.search.auto.chooser import Chooser
+from tuner.search.outlook import Outlook
 from tuner.trial.ports import ParamValue
 
 
@@ -39,6 +40,11 @@ class AutoSampler(BaseSampler):
         self._distributions = dict(distributions)
         self._encode = encode
         self._random = RandomSampler(seed=seed)
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """What is expected of the last suggestion."""
+        return self._chooser.outlook
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters: they are chosen together."""
