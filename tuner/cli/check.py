@@ -55,6 +55,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         experiment = load_experiment(search_space(options.spec), options.set)
         refuse_unbuilt(experiment)
         yield ok("experiment", f"{experiment.name} ({experiment.hash})")
+        yield from _memory(experiment)
         yield from (
             _local(experiment)
             if experiment.deploy.backend == "local"
@@ -62,6 +63,16 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         )
     except TunerError as error:
         yield from_error("experiment", error)
+
+
+def _memory(experiment: Experiment) -> Iterator[Finding]:
+    """What is expected to fit; a baseline that hardly does is worth a warning."""
+    from tuner.deploy.kubernetes.checks.finding import ok, warning  # noqa: PLC0415
+    from tuner.search.plan_memory import baseline_is_tight, memory_lines  # noqa: PLC0415
+
+    said = warning if baseline_is_tight(experiment) else ok
+    for line in memory_lines(experiment):
+        yield said("memory", line)
 
 
 def _local(experiment: Experiment) -> Iterator[Finding]:

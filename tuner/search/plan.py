@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.figures import duration
+from tuner.search.plan_memory import memory_lines
 from tuner.search.plan_objectives import dearest, objective_lines
 from tuner.search.samplers import SAMPLERS
 from tuner.search.stopping import described
@@ -54,6 +55,7 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
             )
         )
     lines += objective_lines(experiment)
+    lines += [("memory", line) for line in memory_lines(experiment)]
     lines.append(("cost", _cost(experiment, parallel)))
     lines += [("percentiles", text) for text in _percentiles(experiment)]
     return lines

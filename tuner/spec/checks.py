@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tuner.spec.cluster_checks import cluster_faults
 from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
-from tuner.spec.hardware_checks import hardware_faults, metric_without_hardware
+from tuner.spec.hardware_checks import hardware_faults, metric_without_hardware, weights_faults
 from tuner.spec.metrics import METRICS
 from tuner.spec.rate_checks import rate_faults
 from tuner.spec.space import MOST_POINTS, Space
@@ -29,6 +29,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from _port(experiment)
     yield from _metrics(experiment)
     yield from rate_faults(experiment)
+    yield from weights_faults(experiment)
     names = list(_names(experiment))
     yield from names
     if names:
@@ -148,7 +149,10 @@ def _baseline(experiment: Experiment, space: Space) -> Iterator[Fault]:
             )
     if not found:
         for line in space.check(experiment.baseline):
-            yield Fault(got=line, right="a baseline that meets every constraint", at=("baseline",))
+            right = "a baseline that meets every constraint"
+            if line.startswith("memory: "):
+                right = "one that fits, or sizes as they are in model.facts and deploy.accelerator_memory_gib"
+            yield Fault(got=line, right=right, at=("baseline",))
 
 
 def _expressions(experiment: Experiment, space: Space) -> Iterator[Fault]:
@@ -167,6 +171,11 @@ def _expressions(experiment: Experiment, space: Space) -> Iterator[Fault]:
     counts = [p.count() for p in space.parameters.values()]
     countable = all(c is not None for c in counts) and math.prod(c or 0 for c in counts) <= MOST_POINTS
     if countable and next(space.grid(), None) is None:
-        yield Fault(
-            got="constraints that no configuration meets", right="fewer or wider ones", at=("constraints",)
-        )
+        memory = space.memory
+        unfit = [line for p in drawn if memory is not None and (line := memory.refusal(space.active(p)))]
+        got, right = "constraints that no configuration meets", "fewer or wider ones"
+        at: Path = ("constraints",)
+        if unfit:
+            got, right = f"no configuration that fits; {unfit[0]}", "larger or more accelerators"
+            at = ("deploy", "accelerator_memory_gib")
+        yield Fault(got=got, right=right, at=at)

@@ -92,6 +92,11 @@ class Deploy(Section):
         description="Of one accelerator (of the deployment where that takes none), in any currency: a "
         "number, a row of `prices`, or an expression that gives one of these.",
     )
+    accelerator_memory_gib: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None,
+        description="Memory of one accelerator in GiB, such as 80 (of the machine where none is taken, "
+        "default all of it): what cannot fit is left out, what hardly fits comes later.",
+    )
     accelerator_resource: Text = Field(default="GPU", description="The Ray resource that counts them.")
     serving_gpu: Whole | None = Field(
         default=None, ge=0, description="How many a Ray started by the run declares."

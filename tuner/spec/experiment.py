@@ -26,6 +26,7 @@ from tuner.spec.deploy import Deploy
 from tuner.spec.document import dump
 from tuner.spec.faults import Fault, Faults, show
 from tuner.spec.goodput import Goodput
+from tuner.spec.memory import Memory, memory_of
 from tuner.spec.model import Model, Storage
 from tuner.spec.parameter import Parameter
 from tuner.spec.search import Accuracy, Goal, Search, Validation
@@ -110,7 +111,13 @@ class Experiment(Section):
             price_per_hour=self.deploy.price_per_hour,
             prices=self.prices,
             baseline=self.baseline,
+            memory=self.memory,
         )
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """What is expected of each configuration's memory; None where too little is known."""
+        return memory_of(self)
 
     @cached_property
     def hash(self) -> str:

@@ -24,6 +24,7 @@ class Accelerators:
             Fault: the expression is wrong; `at` is the experiment's path.
         """
         self._count = count if isinstance(count, int) else compiled(count, known, _COUNT)
+        self.names = frozenset() if isinstance(self._count, int) else self._count.names
 
     def of(self, active: _Values) -> int:
         """The number for a configuration's active parameters.

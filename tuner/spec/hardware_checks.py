@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tuner.errors import SpecError
-from tuner.spec.faults import Fault, Path
+from tuner.spec.faults import Fault, Path, suggestion
 from tuner.spec.hardware import shown
 from tuner.spec.metrics import METRICS
 from tuner.spec.section import ParamValue
@@ -40,6 +40,26 @@ def hardware_faults(experiment: Experiment, space: Space) -> Iterator[Fault]:
         yield from _tried(space, ("deploy", "accelerators"), _counter(experiment, space))
     if isinstance(deploy.price_per_hour, str):
         yield from _tried(space, ("deploy", "price_per_hour"), space.price_per_hour)
+
+
+def weights_faults(experiment: Experiment) -> Iterator[Fault]:
+    """`model.facts.weights_gb` that does not tell the model's variants apart, or tells others."""
+    given = experiment.model.facts.weights_gb if experiment.model.facts is not None else None
+    chosen = [p for p in experiment.parameters.values() if p.place == "storage.pvc_subpath"]
+    fixed = experiment.storage.pvc_subpath if experiment.storage is not None else None
+    variants = [str(v) for p in chosen for v in p.grid() or ()] or ([fixed] if fixed else [])
+    at: Path = ("model", "facts", "weights_gb")
+    if isinstance(given, dict):
+        for name in given:
+            if name not in variants:
+                right = (
+                    suggestion(name, variants) if variants else "a number: there is no storage.pvc_subpath"
+                )
+                got = "a variant that storage.pvc_subpath does not name"
+                yield Fault(got=got, right=right, at=(*at, name))
+    elif given is not None and len(variants) > 1:
+        right = f"one for each variant, such as {{{variants[0]}: {given:g}}}"
+        yield Fault(got=f"{given:g} for {len(variants)} variants", right=right, at=at)
 
 
 def _counter(experiment: Experiment, space: Space) -> Callable[[Mapping[str, ParamValue]], object]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tuner.spec.faults import Fault, Faults, show
+from tuner.spec.model_facts import Facts
 from tuner.spec.names import ContainerPath, DnsLabel, DnsSubdomain, RelativePath
 from tuner.spec.section import Section, Text, Whole
 
@@ -66,6 +67,9 @@ class Model(Section):
     context_length: Whole | None = Field(default=None, ge=1, description="Tokens it was trained for.")
     max_tokens: Whole | None = Field(
         default=None, ge=1, description="maxTokens of the ClusterBaseModel; default context_length."
+    )
+    facts: Facts | None = Field(
+        default=None, description="Sizes by which memory is estimated before anything is deployed."
     )
     vendor: Text | None = Field(default=None, description="Such as meta.")
     storage_path: ContainerPath | None = Field(

@@ -15,6 +15,7 @@ from tuner.errors import SpecError
 from tuner.spec.expression import Expression, ExpressionError
 from tuner.spec.faults import Fault, show, suggestion
 from tuner.spec.hardware import Accelerators, Price, compiled, shown
+from tuner.spec.memory import Memory
 from tuner.spec.parameter import Parameter
 from tuner.spec.section import ParamValue
 
@@ -37,8 +38,9 @@ class Space:
         price_per_hour: float | str | None = None,
         prices: Mapping[str, float] | None = None,
         baseline: Mapping[str, ParamValue] | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """Check and compile every expression.
+        """Check and compile every expression; what certainly does not fit the memory is no configuration.
 
         Raises:
             Fault: an expression is wrong, or `when` go in a circle; `at` is the experiment's path.
@@ -54,6 +56,7 @@ class Space:
         ]
         self._accelerators = Accelerators(accelerators, self.parameters)
         self._price = Price(price_per_hour, prices or {}, self.parameters)
+        self._memory = memory
         self._order = self._ordered()
         self._baseline = dict(baseline or {})
         self._size: int | str | None = "not counted"
@@ -62,6 +65,11 @@ class Space:
     def order(self) -> tuple[str, ...]:
         """The parameters, each after those that its `when` names."""
         return tuple(self._order)
+
+    @property
+    def memory(self) -> Memory | None:
+        """How its configurations fit the accelerators' memory; None where too little is known."""
+        return self._memory
 
     @property
     def baseline(self) -> Params:
@@ -90,6 +98,8 @@ class Space:
                 found.append(f"{name}: got {show(value)}; would be right: {self.parameters[name].describe()}")
         if not found:
             found = [line for c in self._constraints if (line := _violation(c, active))]
+        if not found and (line := self._unfitting(active)):
+            found.append(line)
         return found
 
     def valid(self, params: Mapping[str, ParamValue]) -> bool:
@@ -135,7 +145,8 @@ class Space:
             for name in self._order:
                 if name not in self._when or self._when[name].true(drawn):
                     drawn[name] = self.parameters[name].sample(rng)
-            if all(_violation(c, drawn) is None for c in self._constraints):
+            met = all(_violation(c, drawn) is None for c in self._constraints)
+            if met and self._unfitting(drawn) is None:
                 return {name: drawn[name] for name in self.parameters if name in drawn}
         if self.size():
             found = [g for g, _ in zip(self.grid(), range(_FALLBACK), strict=False)]
@@ -209,6 +220,10 @@ class Space:
         """Whether every active parameter has a value: a point of the space, nothing left to the engine."""
         return all(name in params for name in self._order if self.is_active(name, params))
 
+    def _unfitting(self, active: Mapping[str, ParamValue]) -> str | None:
+        """Why it certainly does not fit the accelerators' memory; None where it may, or nothing is known."""
+        return None if self._memory is None else self._memory.refusal(active)
+
     def _ordered(self) -> list[str]:
         """Parameters with those that a `when` names before the one that has it; else the file's order."""
         order: list[str] = []
@@ -235,6 +250,7 @@ class Space:
             if constraint.names & last.keys():
                 due[max(last[n] for n in constraint.names if n in last)].append(constraint)
         unconditional = [c for c in self._constraints if not c.names]
+        weighed = max((last[n] for n in self._memory.names & last.keys()), default=-1) if self._memory else -1
         values: Params = {}
 
         def descend(depth: int) -> Iterator[Params]:
@@ -246,7 +262,8 @@ class Space:
             for value in (self.parameters[name].grid() or ()) if active else (None,):
                 if value is not None:
                     values[name] = value
-                if all(_violation(c, values) is None for c in due[depth]):
+                fits = depth != weighed or self._unfitting(values) is None
+                if fits and all(_violation(c, values) is None for c in due[depth]):
                     yield from descend(depth + 1)
                 values.pop(name, None)
 
@@ -259,6 +276,7 @@ class Space:
         joined = [{name, *when.names} for name, when in self._when.items()] + [
             set(c.names) for c in self._constraints
         ]
+        joined.append(set() if self._memory is None else set(self._memory.names))
         for names in joined:
             merged = set().union(*(group[n] for n in names)) if names else set()
             for name in merged:

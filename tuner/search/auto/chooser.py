@@ -17,6 +17,7 @@ from tuner.search.auto.model import Model, Points, Trends, scalar
 from tuner.search.auto.options import AutoOptions
 from tuner.search.auto.outcomes import Outcomes, missed_sign, outcomes_of
 from tuner.search.auto.roles import Meanings, Roles
+from tuner.search.auto.room import rooms
 from tuner.search.auto.trend import Slopes, learned, trend_of
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
@@ -102,7 +103,8 @@ class Chooser:
                     gain_left=gains.left if model.feasible else None,
                 )
                 return int(places[best])
-        return self._farthest(self._encoded(sorted(self._points)).rows, places, rng)
+        roomy = self._roomy(places)
+        return self._farthest(self._encoded(sorted(self._points)).rows, roomy if len(roomy) else places, rng)
 
     def _known_beforehand(self, slopes: Slopes) -> Trends:
         names = self._roles.names
@@ -120,11 +122,19 @@ class Chooser:
         return Points(
             np.array(rows, dtype=float).reshape(len(rows), len(self._encoding.owner)),
             np.array(roles, dtype=float).reshape(len(rows), len(self._roles.names)),
+            rooms(self._space.memory, [self._history.records[number].params for number in numbers]),
         )
 
     def _ahead(self, places: Places) -> Points:
-        roles = self._roles.rows([self._candidates.params[i] for i in places])
-        return Points(self._candidates.rows[places], roles)
+        params = [self._candidates.params[i] for i in places]
+        return Points(
+            self._candidates.rows[places], self._roles.rows(params), rooms(self._space.memory, params)
+        )
+
+    def _roomy(self, places: Places) -> Places:
+        """Those that are not expected to run out of memory."""
+        room = rooms(self._space.memory, [self._candidates.params[i] for i in places])
+        return places if room is None else places[room == 0]
 
     def _farthest(self, tried: Rows, places: Places, rng: random.Random) -> int:
         """The candidate whose nearest tried neighbour is farthest away; ties are drawn."""
@@ -146,4 +156,4 @@ class Chooser:
 
 def _centred(points: Points, middle: Rows) -> Points:
     """Roles around `middle`; what is not known of one stands there."""
-    return Points(points.rows, np.nan_to_num(points.roles - middle))
+    return Points(points.rows, np.nan_to_num(points.roles - middle), points.room)

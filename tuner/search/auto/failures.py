@@ -35,7 +35,7 @@ class _Fitted:
 
 
 class Failures:
-    """Learned from labels; before the first failure everything is equally likely to deploy."""
+    """Learned from labels; until one speaks, what is expected beforehand is all there is."""
 
     def __init__(self) -> None:
         self._rows: Rows | None = None
@@ -48,7 +48,7 @@ class Failures:
             before: what else is expected of each, added to the latent value; None for nothing, (n,).
         """
         self._rows, self._fitted = rows, None
-        if deployed.all() and before is None:
+        if deployed.all() and (before is None or not before.any()):
             return
         signs = np.where(deployed, 1.0, -1.0)
         latent = _BEFORE + (np.zeros(len(rows)) if before is None else before)
@@ -58,7 +58,8 @@ class Failures:
         """log P(deploys) of each row, (m,); `before` as in `fit`."""
         fitted = self._fitted
         if fitted is None or self._rows is None:
-            return np.zeros(len(rows))
+            known = before is not None and before.any()
+            return np.asarray(log_ndtr(_BEFORE + before)) if known else np.zeros(len(rows))
         cross = _covariance(self._rows, rows, fitted.scales)
         mean = _BEFORE + cross.T @ fitted.slope
         if before is not None:

@@ -113,7 +113,10 @@ class Model:
 
     def _before(self, points: Points) -> Rows | None:
         """How likely these deploy by what is known beforehand, in standard normal units around 0."""
-        return None if self._edge is None else self._edge.expected(points.roles)
+        if self._edge is None or not self._options.failure_model:
+            return points.room if self._options.failure_model else None
+        learned = self._edge.expected(points.roles)
+        return learned if points.room is None else learned + points.room
 
     def _prior(self, noise: float) -> Prior:
         return Prior(length=self._options.length, sizes=self._options.sizes, noise=(noise, 0.7))
@@ -179,14 +182,22 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Configurations, encoded, (n, columns), and by what their parameters mean, (n, roles)."""
+    """Configurations.
+
+    Attributes:
+        rows: encoded, (n, columns).
+        roles: by what their parameters mean, (n, roles).
+        room: what their memory does to the latent value of deploying, (n,); None where it is not known.
+    """
 
     rows: Rows
     roles: Rows
+    room: Rows | None = None
 
     def at(self, places: Places | Flags) -> Points:
         """Some of them."""
-        return Points(self.rows[places], self.roles[places])
+        room = None if self.room is None else self.room[places]
+        return Points(self.rows[places], self.roles[places], room)
 
 
 @dataclass(frozen=True, slots=True)

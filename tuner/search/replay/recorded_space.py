@@ -30,9 +30,12 @@ class RecordedSpace(Space):
             experiment.constraints,
             accelerators=experiment.deploy.accelerators,
             baseline=experiment.baseline,
+            memory=experiment.memory,
         )
         self._keys: frozenset[Hashable] = frozenset(self.key(params) for params in recorded)
         self._points = [self.active(params) for params in recorded if self.complete(params)]
+        if self.memory is not None:
+            self._points = [point for point in self._points if self.memory.refusal(point) is None]
 
     def check(self, params: Mapping[str, ParamValue]) -> list[str]:
         """See Space; what was not recorded is wrong too."""
@@ -43,7 +46,7 @@ class RecordedSpace(Space):
         return found
 
     def size(self) -> int | None:
-        """How many complete configurations were recorded."""
+        """How many complete configurations were recorded, those left out that certainly do not fit."""
         return len(self._points)
 
     def grid(self) -> Iterator[Params]:
