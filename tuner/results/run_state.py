@@ -38,6 +38,8 @@ class RunState:
         planned_blocks: of the validation; 0 for none.
         startup_seconds: from the command to the first request, by part.
         elapsed_seconds: wall time of all sessions together.
+        search_ended: why the search ended; "" while it goes on.
+        paused_until: Unix time at which a run that is paused goes on (search.window); None for one that works.
         spent_seconds: of all deployments, by part; trials that ran side by side count each for itself.
         importance: parameter -> share of the objective's variance; empty until it is computed.
         machine: facts about the machine or cluster, for people.
@@ -56,6 +58,7 @@ class RunState:
     planned_trials: int | None = None
     planned_blocks: int = 0
     startup_seconds: dict[str, float] = field(default_factory=dict)
+    search_ended: str = ""
     elapsed_seconds: float = 0.0
     spent_seconds: dict[str, float] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)

@@ -27,10 +27,11 @@ def history(seen: Overview, page: Charts) -> Markup:
     if not seen.search:
         return tag("section", tag("h2", "Search"), tag("p", "No trial has ended yet.", class_="note"))
     ended = ", ".join(f"{count} {word}" for word, count in sorted(seen.outcomes.items()))
+    why_ended = f"The search ended: {seen.state.search_ended}. " if seen.state.search_ended else ""
     return tag(
         "section",
         tag("h2", "Search"),
-        tag("p", f"{len(seen.search)} trials: {ended}. The star is the baseline.", class_="note"),
+        tag("p", f"{len(seen.search)} trials: {ended}. {why_ended}The star is the baseline.", class_="note"),
         page.place("history", charts_search.history(seen), height=380),
         details("All trials", _all_trials(seen)),
     )

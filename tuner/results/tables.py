@@ -58,6 +58,8 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
     planned = f" of {state.planned_trials}" if state.planned_trials else ""
     ended = ", ".join(f"{count} {word}" for word, count in sorted(seen.outcomes.items()))
     table.add_row("trials", Text(f"{len(seen.search)}{planned}" + (f": {ended}" if ended else "")))
+    if state.search_ended:
+        table.add_row("search ended", Text(state.search_ended))
     under_way = "under way" if seen.alive else "cut off"
     for (trial, phase, attempt), rounds in sorted(seen.under_way.items()):
         said = f"trial {trial}, {phase}, attempt {attempt}: {len(rounds)} rounds"

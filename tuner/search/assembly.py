@@ -144,8 +144,17 @@ def rules_of(experiment: Experiment, *, deploying_seconds: float) -> list[Stoppi
     )
 
 
-def proposer_of(experiment: Experiment, history: History, space: Space | None = None) -> OptunaProposer:
-    """The experiment's proposer, knowing nothing yet; over a narrower `space` where one is given.
+def proposer_of(
+    experiment: Experiment,
+    history: History,
+    space: Space | None = None,
+    memories: Memories | None = None,
+) -> OptunaProposer:
+    """The experiment's proposer, knowing nothing of its own run yet.
+
+    Args:
+        space: a narrower one than the experiment's.
+        memories: of the earlier runs, where they were read already.
 
     Raises:
         UserError: its sampler needs a package that is not there, or `search.warm_start` names no run.
@@ -159,18 +168,20 @@ def proposer_of(experiment: Experiment, history: History, space: Space | None = 
         seed=experiment.search.seed,
         startup=startup_trials(experiment.search.trials),
         history=history,
-        memories=Memories.of(experiment, space),
+        memories=memories or Memories.of(experiment, space),
     )
 
 
-def first_points(experiment: Experiment, count: int) -> list[dict[str, ParamValue]]:
+def first_points(
+    experiment: Experiment, count: int, memories: Memories | None = None
+) -> list[dict[str, ParamValue]]:
     """The first configurations that a run will try after the baseline, as long as it has learned nothing.
 
     Raises:
         UserError: as `proposer_of`.
     """
     history = History(())
-    proposer = proposer_of(experiment, history)
+    proposer = proposer_of(experiment, history, memories=memories)
     history.add(TrialRecord(0, experiment.space.baseline))
     proposer.recall(history.records[0])
     while len(history.records) <= count:

@@ -110,12 +110,15 @@ def _search(given: argparse.Namespace) -> int:
 
 def _print_plan(experiment: Experiment, console: Console) -> None:
     from tuner.search.assembly import first_points  # noqa: PLC0415
+    from tuner.search.earlier.memories import Memories  # noqa: PLC0415
     from tuner.search.plan import plan_lines  # noqa: PLC0415
     from tuner.search.study import quiet  # noqa: PLC0415
 
     quiet()
     console.print(f"[bold]plan[/bold] {experiment.name} ({experiment.hash})", highlight=False)
-    for title, text in plan_lines(experiment, first=first_points(experiment, 3)):
+    memories = Memories.of(experiment, experiment.space)
+    first, warm = first_points(experiment, 3, memories), memories.notes if memories is not None else ()
+    for title, text in plan_lines(experiment, first=first, warm=warm):
         console.print(f"  {title:<12}{text}", highlight=False, markup=False, soft_wrap=True)
 
 

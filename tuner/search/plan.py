@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.figures import duration
 from tuner.search.plan_memory import memory_lines
-from tuner.search.plan_objectives import dearest, objective_lines
+from tuner.search.plan_objectives import dearest, gain_text, objective_lines, warm_text
 from tuner.search.samplers import SAMPLERS
 from tuner.search.stopping import described
 from tuner.spec import Experiment
@@ -19,8 +19,14 @@ from tuner.trial.ports import ParamValue
 ABOVE = 5  # observations above a percentile that make it worth stating
 
 
-def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]) -> list[tuple[str, str]]:
-    """(title, text) pairs. `first` holds the first configurations that will be tried.
+def plan_lines(
+    experiment: Experiment, *, first: Sequence[dict[str, ParamValue]], warm: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """(title, text) pairs.
+
+    Args:
+        first: configurations that will be tried first.
+        warm: what is taken from earlier runs, a line each.
 
     Where `search.parallel` is auto, only the cluster can tell; times are those of one trial at a time.
     """
@@ -43,6 +49,9 @@ def plan_lines(experiment: Experiment, *, first: Sequence[dict[str, ParamValue]]
         ),
         ("stopping", stopping_text(experiment)),
     ]
+    lines[4:4] = [("warm start", text) for text in [*warm, *warm_text(search, warm)]]
+    if search.minimum_gain is not None:
+        lines.append(("minimum gain", gain_text(search.minimum_gain)))
     if kind.then:
         lines[1] = ("trials", f"{lines[1][1]}; {kind.then}")
     if validation.enabled:

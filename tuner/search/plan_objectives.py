@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tuner.spec import Experiment
+from collections.abc import Sequence
+
+from tuner.search.outlook import FEWEST_TRIALS, IN_A_ROW
+from tuner.spec import Experiment, Search
 from tuner.spec.metrics import METRICS
 
 _LOOKED_AT = 20_000  # configurations among which the dearest is looked for
@@ -33,6 +36,21 @@ def _follow_the_rate(experiment: Experiment) -> list[str]:
 def _alike(experiment: Experiment) -> bool:
     deploy = experiment.deploy
     return isinstance(deploy.accelerators, int) and not isinstance(deploy.price_per_hour, str)
+
+
+def warm_text(search: Search, warm: Sequence[str]) -> list[str]:
+    """What a sampler does with earlier runs that it does not learn from."""
+    if not warm or search.sampler == "auto":
+        return []
+    return [f"sampler {search.sampler} learns nothing of them, but tries their best first"]
+
+
+def gain_text(share: float) -> str:
+    """When the search ends for want of gain."""
+    return (
+        f"the search ends after {FEWEST_TRIALS} trials or more, once {IN_A_ROW} suggestions in a row expect "
+        f"one more trial to gain less than {100 * share:.3g} %"
+    )
 
 
 def dearest(experiment: Experiment) -> float | None:

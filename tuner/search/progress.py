@@ -53,6 +53,7 @@ class Progress:
         self._clock = clock
         self._rows: dict[Any, tuple[TrialConfig, Assignment]] = {}
         self._waiting = ""
+        self._said = False  # why the search ended
         self._notes: dict[str, str] = {}
         self._begun: dict[str, float] = {}
         self._live = (
@@ -72,6 +73,7 @@ class Progress:
 
     def waiting(self, line: str) -> None:
         """What the run waits for; "" for nothing."""
+        self._say_the_end()
         if line and line != self._waiting and self._live is None:
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
         self._waiting = line
@@ -88,6 +90,7 @@ class Progress:
 
     def began(self, trial: TrialConfig, assignment: Assignment) -> None:
         """See Watcher."""
+        self._say_the_end()
         self._begun[trial.name] = self._clock()
         self._rows[assignment.key] = (trial, assignment)
 
@@ -149,7 +152,26 @@ class Progress:
         if best is not None and best.search is not None and best.search.score is not None:
             figures = dict(zip(self._columns, self._figures(best.search), strict=True))
             text = f"best so far: trial {best.number} ({self._columns[0]} {figures[self._columns[0]]})"
-        return f"{text}; {self._strategy.phase}; about {duration(self._eta())} left"
+        return f"{text}; {self._strategy.phase}{self._gain_left()}; about {duration(self._eta())} left"
+
+    def _gain_left(self) -> str:
+        """What the newest suggestion expected of one more trial; "" where nobody says or it is over."""
+        records = list(self._strategy.history.records.values())
+        told = [r.outlook.gain_left for r in records if r.outlook is not None]
+        if self._strategy.search_ended or not told or told[-1] is None:
+            return ""
+        return f" (one more trial is expected to gain {100 * told[-1]:.2g} %)"
+
+    def _say_the_end(self) -> None:
+        """Once, why the search ended."""
+        if self._strategy.search_ended and not self._said:
+            self._said = True
+            self._console.print(
+                f"the search ended: {self._strategy.search_ended}",
+                soft_wrap=True,
+                highlight=False,
+                markup=False,
+            )
 
     def _eta(self) -> float:
         """Seconds, by the mean of the deployments so far."""

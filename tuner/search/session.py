@@ -21,6 +21,7 @@ from tuner.search.interrupt import Interrupt
 from tuner.search.progress import Progress
 from tuner.search.ray_run import RayRun
 from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
+from tuner.search.strategy import ENDED_EARLIER
 from tuner.spec import Experiment
 from tuner.trial.serving import Serving
 from tuner.verdict import Verdict
@@ -233,12 +234,18 @@ class Session:
             startup_seconds=dict(self._watch.parts),
             elapsed_seconds=round(self._elapsed(), 2),
             spent_seconds=assembly.spent(),
+            search_ended=self._search_ended(assembly),
             machine=machine or self._state.machine,
         )
         try:
             self.run.write_state(self._state)
         except TunerError as error:
             self._say(str(error))
+
+    def _search_ended(self, assembly: Assembly) -> str:
+        """Why, also where that was in an earlier session."""
+        ended = assembly.strategy.search_ended or ""
+        return self._state.search_ended or ended if ended == ENDED_EARLIER else ended
 
     def _elapsed(self) -> float:
         """Seconds of the run, earlier sessions included."""

@@ -24,6 +24,7 @@ from tuner.search.validation import Plan, Simplifier, Validation
 from tuner.trial.ports import Objective, ParamValue, Phase, State
 from tuner.trial.rounds import RoundResult
 
+ENDED_EARLIER = "it ended in an earlier start of the run"
 MOST_ATTEMPTS = 3  # of one deployment that something else than its configuration ended
 
 
@@ -250,7 +251,7 @@ class Strategy:
         if baseline is None or (baseline.state is None and not baseline.scores):
             return None  # until the baseline serves, nothing says that anything can be deployed
         if self.search_ended is None and any(True for _ in self.history.deployments(Phase.VALIDATION)):
-            self.search_ended = "it ended in an earlier start of the run"
+            self.search_ended = ENDED_EARLIER
         if self.search_ended is None:
             self.search_ended = spent(
                 self._settings.limits, self.history, elapsed_seconds=elapsed_seconds, reserve=self.reserve()

@@ -88,4 +88,6 @@ def _accelerator(experiment: Experiment) -> str:
         return ""
     selector = deploy.pod.node_selector
     price = deploy.price_per_hour if isinstance(deploy.price_per_hour, str) else ""
-    return " ".join([deploy.gpu_resource, *(selector[key] for key in sorted(selector)), price]).strip()
+    memory = deploy.accelerator_memory_gib
+    said = [deploy.gpu_resource, *(selector[key] for key in sorted(selector)), price]
+    return " ".join([*(word for word in said if word), *([f"{memory} GiB"] if memory is not None else [])])
