@@ -87,7 +87,7 @@ SERVED = {
 def written(parameter):
     """Its values by how a surface writes them."""
     numbers = {f"{v:g}": v for v in parameter.grid() if isinstance(v, float)}
-    return {**{parameter.render(v): v for v in parameter.grid()}, **numbers}
+    return {**{str(v).lower() if isinstance(v, bool) else str(v): v for v in parameter.grid()}, **numbers}
 
 
 def estimated(name):

@@ -58,8 +58,9 @@ class Failures:
         """log P(deploys) of each row, (m,); `before` as in `fit`."""
         fitted = self._fitted
         if fitted is None or self._rows is None:
-            known = before is not None and before.any()
-            return np.asarray(log_ndtr(_BEFORE + before)) if known else np.zeros(len(rows))
+            if before is None or not before.any():
+                return np.zeros(len(rows))
+            return np.asarray(log_ndtr(_BEFORE + before))
         cross = _covariance(self._rows, rows, fitted.scales)
         mean = _BEFORE + cross.T @ fitted.slope
         if before is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from tuner.errors import SpecError
 from tuner.spec.content import Content
@@ -29,6 +30,9 @@ _ENGINES = {
 }
 _REMEMBERED = 100_000
 _Values = Mapping[str, ParamValue]
+_Key = tuple[ParamValue | None, ...]
+_T = TypeVar("_T")
+_Find = Callable[[_Values, int], _T | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +90,20 @@ class Memory:
         self.names = said.decisive | accelerators.names
         self._ordered = sorted(said.names | accelerators.names)
         self._accelerators = accelerators
-        self._seen: dict[tuple[ParamValue | None, ...], tuple[Estimate | None, str | None]] = {}
+        self._estimates: dict[_Key, Estimate | None] = {}
+        self._refusals: dict[_Key, str | None] = {}
         self._model = model
         self._said = said
         self.host = host
-        means = [sum(point.lengths.mean_tokens()) for point in workload.points]
-        self._mean_request = max(means)
+        self._workload = workload
         self._least_request = min(_least(part) for point in workload.points for part in point.parts)
 
     def estimate(self, active: _Values) -> Estimate | None:
-        """What is expected of a configuration's active parameters; None where the weights are not known."""
-        return self._known(active)[0]
+        """What is expected of a configuration's active parameters; None where the weights are not known.
+
+        The workload's lengths count: where they are a file's, it is read.
+        """
+        return self._once(self._estimates, active, self._estimate)
 
     def refusal(self, active: _Values) -> str | None:
         """Why a configuration certainly cannot serve: one line; None where it may.
@@ -105,25 +112,25 @@ class Memory:
         over all of them, and a cache without room for the shortest request (for vLLM, which asks for it at
         the start, for one of --max-model-len).
         """
-        return self._known(active)[1]
+        return self._once(self._refusals, active, self._refusal)
 
-    def _known(self, active: _Values) -> tuple[Estimate | None, str | None]:
+    def _once(self, known: dict[_Key, _T | None], active: _Values, find: _Find[_T]) -> _T | None:
+        """What `find` says, asked once for equal values of what matters."""
         key = tuple(active.get(name) for name in self._ordered)
-        found = self._seen.get(key)
-        if found is None:
+        if key not in known:
             try:
-                accelerators = self._accelerators.of(active)
+                found = find(active, self._accelerators.of(active))
             except SpecError:
-                found = (
-                    None,
-                    None,
-                )  # a name without a value: spec.hardware_checks tells where it has to have one
-            else:
-                found = self._estimate(active, accelerators), self._refusal(active, accelerators)
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[key] = found
-        return found
+                found = None  # a name without a value: spec.hardware_checks tells where it has to have one
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[key] = found
+        return known[key]
+
+    @cached_property
+    def _mean_request(self) -> float:
+        """Tokens of the load point with the longest requests."""
+        return max(sum(point.lengths.mean_tokens()) for point in self._workload.points)
 
     def _estimate(self, active: _Values, accelerators: int) -> Estimate | None:
         said = self._said.of(active)
