@@ -54,7 +54,13 @@ class Bench:
     count: int = 0
     made: list[dict[str, Any]] = field(default_factory=list)
 
-    def experiment(self, *, storage: dict[str, Any] | None = None, **deploy: Any) -> Any:
+    def experiment(
+        self,
+        *,
+        storage: dict[str, Any] | None = None,
+        parameters: dict[str, Any] | None = None,
+        **deploy: Any,
+    ) -> Any:
         """One that asks for the engine; sections' keys may be changed, None takes one out."""
         self.count += 1
         own = {"endpoint": "pod", "ready_seconds": 60, "stop_seconds": STOP_SECONDS, "accelerators": 0}
@@ -69,7 +75,7 @@ class Bench:
             "model": {"name": self.model},
             "storage": claim | {"mount_path": MOUNT_PATH} | (storage or {}),
             "deploy": {"backend": self.kind, "namespace": self.namespace.name} | own | deploy,
-            "parameters": {"slots": {"values": [1, 2], "flag": "--parallel"}},
+            "parameters": {"slots": {"values": [1, 2], "flag": "--parallel"}} | (parameters or {}),
             "workload": {"scenario": "D(8,8)", "concurrency": 1},
             "objective": {"maximize": "output_tokens_per_second"},
         }

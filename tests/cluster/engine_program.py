@@ -12,6 +12,7 @@
     slow=SECONDS       start so much later
     accelerator-oom    print what PyTorch prints when CUDA memory is out, and exit with 1
     ignore-sigterm     serve, and leave SIGTERM unanswered
+What the variable ENGINE_SAY holds is printed at the start, as engines print their arguments.
 With ENGINE_IGNORE_UNKNOWN=1, flags that llama-server lacks are dropped, so that another engine's are taken.
 """
 
@@ -125,6 +126,8 @@ def main() -> int:
     """What the container ends with."""
     arguments, failures = split_failures(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: None if "ignore-sigterm" in failures else sys.exit(143))
+    if "ENGINE_SAY" in os.environ:
+        _say(f"the engine was told {os.environ['ENGINE_SAY']}")
     if "slow" in failures:
         time.sleep(float(failures["slow"]))
     if "accelerator-oom" in failures:

@@ -136,7 +136,14 @@ def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_it_can_go_on(lab, t
     (tiny_disk / "filler").unlink()
     run = find_run(lab.runs)
     assert run.state().status != "finished"
+    kept = [line.key for line in run.trials()]
     assert run.rounds()  # what was written is whole
+    again = lab.run(lab.folder / "small.yaml")
+    assert again.code == 0, again.err
+    assert lab.the_run() == run.path
+    ended = [line.key for line in run.trials()]
+    assert ended[: len(kept)] == kept and len(set(ended)) == len(ended)
+    assert {trial for trial, *_ in whole_runs.ended_search(run.path)} == set(range(6))
 
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tuner.spec.faults import Fault, show
+from tuner.spec.faults import Fault, show, suggestion
 from tuner.spec.names import container_path, dns_subdomain, relative_path
 
 if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
 
 SUBPATH = "storage.pvc_subpath"
+NODE_CLASS = "deploy.node_class"
 _SHIPPED = ("inference_service.yaml.j2", "deployment.yaml.j2")
 
 
@@ -29,6 +30,7 @@ def cluster_faults(experiment: Experiment) -> Iterator[Fault]:
             right = "without it; backend local makes models on the spot"
             yield Fault(got="a value", right=right, at=("model", "synthetic"))
         yield from _places(experiment)
+        yield from _node_classes(experiment)
 
 
 def _ome(experiment: Experiment) -> Iterator[Fault]:
@@ -79,11 +81,11 @@ def _places(experiment: Experiment) -> Iterator[Fault]:
     storage, template = experiment.storage, experiment.deploy.template
     for name, parameter in experiment.parameters.items():
         at = ("parameters", name)
-        if parameter.place is None:
+        if parameter.place in (None, NODE_CLASS):
             continue
         if parameter.place != SUBPATH:
             if template in _SHIPPED:
-                right = f"{SUBPATH}, or a template of your own that uses it"
+                right = f"{SUBPATH}, {NODE_CLASS}, or a template of your own that uses it"
                 yield Fault(got=show(parameter.place), right=right, at=(*at, "place"))
             continue
         if storage is None or storage.type != "pvc":
@@ -95,3 +97,21 @@ def _places(experiment: Experiment) -> Iterator[Fault]:
             except Fault as fault:
                 yield Fault(got=show(value), right=fault.right, at=(*at, "values", index))
                 break
+
+
+def _node_classes(experiment: Experiment) -> Iterator[Fault]:
+    classes = experiment.deploy.node_classes or {}
+    placed = [(name, p) for name, p in experiment.parameters.items() if p.place == NODE_CLASS]
+    if classes and not placed:
+        right = f"a parameter with place: {NODE_CLASS} beside it, or deploy.pod.node_selector for one class"
+        yield Fault(got=", ".join(classes), right=right, at=("deploy", "node_classes"))
+    for name, parameter in placed:
+        at = ("parameters", name)
+        if not classes:
+            right = "deploy.node_classes beside it: {h100: {node_selector: {...}}, ...}"
+            yield Fault(got=NODE_CLASS, right=right, at=(*at, "place"))
+            continue
+        for index, value in enumerate(parameter.grid() or ("",)):
+            if value not in classes:
+                right = f"a class of deploy.node_classes: {suggestion(str(value), classes)}"
+                yield Fault(got=show(value), right=right, at=(*at, "values", index))

@@ -8,13 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tuner.spec.faults import Fault, Faults, show
-from tuner.spec.names import DnsLabel, DnsSubdomain, QualifiedKey, variable_name
+from tuner.spec.names import DnsLabel, DnsSubdomain, QualifiedKey, dns_subdomain, variable_name
 from tuner.spec.plugins import modules_in
-from tuner.spec.pod import Pod, Tls, Token
+from tuner.spec.pod import SECRET_NAME, EnvSecret, NodeClass, Pod, Tls, Token
 from tuner.spec.section import Number, Section, Text, Whole
 
 Core = Annotated[Whole, Field(ge=0)]
 BACKENDS = tuple(sorted({*modules_in("deploy/backends"), "kubernetes", "ome"}))
+_COUNT = "{count}"
+_INHERITED = "without %s: an engine has the variables of the command that starts the search"
+_SECRET_FLAGS = ("--api-key", "--admin-api-key", "--api-keys")
+_QUEUE = "kueue.x-k8s.io/queue-name"
 _LOCAL = {
     "template": "llama_server.argv.j2",
     "accelerators": 0,
@@ -37,6 +41,10 @@ _DEFAULTS = {
 _ON_CLUSTERS = (
     "namespace",
     "gpu_resource",
+    "accelerator_claim",
+    "node_classes",
+    "queue",
+    "env_secrets",
     "endpoint",
     "token",
     "tls",
@@ -127,6 +135,18 @@ class Deploy(Section):
     gpu_resource: QualifiedKey = Field(
         default="nvidia.com/gpu", description="The extended resource by which pods ask for accelerators."
     )
+    accelerator_claim: Text | None = Field(
+        default=None,
+        description="Claim accelerators instead: a ResourceClaimTemplate's name, {count} in it for how many.",
+    )
+    node_classes: dict[Text, NodeClass] | None = Field(
+        default=None,
+        min_length=1,
+        description="Name -> {node_selector, tolerations}; the place deploy.node_class chooses among them.",
+    )
+    queue: DnsLabel | None = Field(
+        default=None, description="Of Kueue, in the trials' namespace: trials wait in it. Not production."
+    )
     endpoint: Literal["service", "pod"] = Field(
         default="service", description="Load the Service's address, or the pod's where Services lead nowhere."
     )
@@ -152,6 +172,9 @@ class Deploy(Section):
     env: dict[str, str] = Field(
         default_factory=dict, description="Variables of the engine, the same for all trials."
     )
+    env_secrets: dict[str, EnvSecret] | None = Field(
+        default=None, description="Variables from Secrets: {HF_TOKEN: {secret: NAME, key: token}}."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +185,9 @@ class Deploy(Section):
         ignored = [key for key in _foreign(backend) if given.get(key) is not None]
         if ignored:
             raise Faults([_without(key, given[key]) for key in ignored])
+        if given.get("accelerator_claim") is not None and given.get("gpu_resource") is not None:
+            right = "without it; deploy.accelerator_claim claims them"
+            raise Fault(got=show(given["gpu_resource"]), right=right, at=("gpu_resource",))
         present = {k: v for k, v in given.items() if k not in _foreign(backend)}
         defaults = _DEFAULTS.get(backend, _CLUSTER) if isinstance(backend, str) else {}
         return {**defaults, **present}
@@ -170,6 +196,8 @@ class Deploy(Section):
     def _own_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         foreign = _foreign(self.backend)
+        if self.accelerator_claim is not None:
+            foreign = [*foreign, "gpu_resource"]
         return {key: value for key, value in content.items() if key not in foreign}
 
     @field_validator("backend")
@@ -179,15 +207,58 @@ class Deploy(Section):
             raise Fault(got=show(backend), right=f"one of {', '.join(BACKENDS)}")
         return backend
 
-    @field_validator("env")
+    @model_validator(mode="after")
+    def _secrets_by_reference(self) -> Deploy:
+        on_cluster = self.backend in ("ome", "kubernetes")
+        right = "deploy.env_secrets: {%s: {secret: NAME, key: KEY}}" if on_cluster else _INHERITED
+        for name, value in self.env.items():
+            if SECRET_NAME.search(name) and value and not value.isdigit() and "$(" not in value:
+                raise Fault(got="a value", right=right % name, at=("env", name))
+            if name in (self.env_secrets or ()):
+                raise Fault(got="a value", right="one of env and env_secrets", at=("env_secrets", name))
+        for index, word in enumerate(self.arguments):
+            flag, equals, value = word.partition("=")
+            following = value if equals else next(iter(self.arguments[index + 1 :]), "$(")
+            if flag in _SECRET_FLAGS and "$(" not in following:
+                right = f"{flag} $(API_KEY), and deploy.env_secrets: {{API_KEY: {{secret: NAME, key: KEY}}}}"
+                raise Fault(got="a value", right=right, at=("arguments", index))
+        return self
+
+    @field_validator("env", "env_secrets")
     @classmethod
-    def _named(cls, env: Mapping[str, str]) -> Mapping[str, str]:
-        for name in env:
+    def _named(cls, env: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        for name in env or ():
             try:
                 variable_name(name)
             except Fault as fault:
                 raise Fault(got=fault.got, right=fault.right, at=(name,)) from fault
         return env
+
+    @field_validator("accelerator_claim")
+    @classmethod
+    def _template_name(cls, name: str | None) -> str | None:
+        try:
+            dns_subdomain((name or "x").replace(_COUNT, "1"))
+        except Fault as fault:
+            right = f"a ResourceClaimTemplate's name such as gpus-{_COUNT}"
+            raise Fault(got=show(name), right=right) from fault
+        return name
+
+    def claim_template(self, accelerators: int) -> str | None:
+        """The ResourceClaimTemplate for so many; None where none are taken, or they are not claimed."""
+        if self.accelerator_claim is None or not accelerators:
+            return None
+        return self.accelerator_claim.replace(_COUNT, str(accelerators))
+
+    @model_validator(mode="after")
+    def _told_once(self) -> Deploy:
+        claim = self.accelerator_claim
+        if claim is not None and isinstance(self.accelerators, str) and _COUNT not in claim:
+            right = f"a template for each number of accelerators, such as gpus-{_COUNT}"
+            raise Fault(got=show(claim), right=right, at=("accelerator_claim",))
+        if self.queue is not None and _QUEUE in self.pod.labels:
+            raise Fault(got=show(self.queue), right="one of both", at=("pod", "labels", _QUEUE))
+        return self
 
     @model_validator(mode="after")
     def _accelerators_apart(self) -> Deploy:

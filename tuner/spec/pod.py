@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,6 +12,10 @@ from tuner.spec.faults import Fault, Faults
 from tuner.spec.names import DnsSubdomain, LabelValue, QualifiedKey, Quantity, SecretKeyName
 from tuner.spec.section import Section, Text, Whole
 
+# Of a variable whose value belongs into a Secret; the trial's side masks the values of such ones in logs.
+SECRET_NAME = re.compile(
+    r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
+)
 # The tuner or OME writes these; another value would be lost, or the pods would not be found.
 _RESERVED_PREFIX = "autotuner.io/"
 _RESERVED = frozenset(
@@ -24,6 +29,7 @@ _RESERVED = frozenset(
         "base-model-vendor",
         "fine-tuned-serving",
         "app.kubernetes.io/instance",
+        "app.kubernetes.io/managed-by",
         "ome.io/inferenceservice",
         "ome.io/base-model-name",
         "ome.io/base-model-format",
@@ -48,6 +54,15 @@ class Toleration(Section):
     tolerationSeconds: Whole | None = None
 
 
+class NodeClass(Section):
+    """A class of nodes: what a pod must say to get there."""
+
+    node_selector: dict[QualifiedKey, LabelValue] = Field(
+        min_length=1, description="Labels that its nodes have, beside deploy.pod.node_selector."
+    )
+    tolerations: tuple[Toleration, ...] = Field(default=(), description="Beside deploy.pod.tolerations.")
+
+
 class Resources(Section):
     """Requests and limits beside the accelerators, such as {cpu: 8, memory: 64Gi}."""
 
@@ -60,6 +75,12 @@ class SecretKey(Section):
 
     secret: DnsSubdomain = Field(description="The Secret's name.")
     key: SecretKeyName | None = Field(default=None, description="Which of its entries.")
+
+
+class EnvSecret(SecretKey):
+    """Where a variable's value comes from."""
+
+    key: SecretKeyName = Field(description="Which of its entries.")
 
 
 class Token(SecretKey):

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # dotted path -> the values that are not built; () for every value but none
 _UNBUILT: dict[str, tuple[str, ...]] = {
-    "deploy.queue": (),
-    "deploy.accelerator_claim": (),
     "accuracy.check": ("auto", "always"),
     "accuracy.tolerance": (),
     "accuracy.prompts": (),

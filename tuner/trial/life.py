@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from tuner.trial.ports import (
     State,
     TrialConfig,
 )
+from tuner.trial.redaction import redacted_failure, secrets_among
 from tuner.trial.rounds import PointResult, RoundResult
 
 PROBE_SECONDS = 10.0
@@ -134,6 +136,7 @@ class TrialLife:
         self._endpoint: Endpoint | None = None
         self._begun = now()
         self._first_request: float | None = None
+        self._secrets = secrets_among(os.environ)  # an engine here has them too, and may print them
         self._done = 0
         self._times: dict[str, float] = {}
 
@@ -236,6 +239,7 @@ class TrialLife:
         stops: bool = False,
     ) -> Step:
         endpoint = self._endpoint
+        failure = redacted_failure(failure, self._secrets) if failure else None
         return Step(
             round=measured,
             ended=ended,

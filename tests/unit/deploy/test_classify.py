@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course
+from tuner.deploy.kubernetes.api_errors import AWAY_SECONDS
+from tuner.deploy.kubernetes.classify import Course
 from tuner.deploy.kubernetes.evidence import NOBODY_SECONDS, SILENCE_SECONDS
 from tuner.deploy.kubernetes.outcomes import Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.symptoms import Symptom

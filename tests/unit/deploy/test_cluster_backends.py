@@ -210,6 +210,54 @@ def test_a_pod_that_is_said_to_serve_and_cannot_be_reached_is_its_nodes_fault(
     assert there.failure("x") is None
 
 
+def serving(backend, monkeypatch, cluster, *, seconds=1.0):
+    """One whose pod serves, under a clock of which each look takes some."""
+    from tuner.deploy.kubernetes import backend as module
+
+    container = {"name": "engine", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    pod = {
+        "metadata": {"name": "x-1", "uid": "p", "labels": {"autotuner.io/experiment-id": "x"}},
+        "spec": {"containers": [{"name": "engine"}], "nodeName": "node1"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [container]},
+    }
+    clock = iter(seconds * number for number in range(10_000))
+    made = replace(backend, cluster=cluster, now=lambda: next(clock), sleep=lambda _: None)
+    made._up["x"] = module._Up(Endpoint(url="http://10.0.0.1:1", model="m"), cluster.put("pods", pod), 0.0)
+    monkeypatch.setattr(module, "connection_fault", lambda endpoint: None)
+    return made
+
+
+def test_an_api_server_that_is_gone_for_a_minute_costs_a_trial_that_serves_nothing(backend, monkeypatch):
+    class Gone(fake.FakeCluster):
+        left = 60
+
+        def list(self, *given, **more):
+            self.left -= 1
+            self.down = self.left > 0
+            return super().list(*given, **more)
+
+    cluster = Gone()
+    assert serving(backend, monkeypatch, cluster).failure("x") is None
+    assert cluster.left <= 0
+
+
+def test_an_api_server_that_stays_away_interrupts_a_trial_and_condemns_nothing(backend, monkeypatch):
+    cluster = fake.FakeCluster()
+    there = serving(backend, monkeypatch, cluster, seconds=10.0)
+    cluster.down = True
+    found = there.failure("x")
+    assert found.kind is FailureClass.NODE_FAULT
+    assert "cannot be told" in found.message and "\n" not in found.message
+
+
+def test_a_right_that_is_taken_away_is_not_waited_for_as_long_as_a_server(backend, monkeypatch):
+    cluster = fake.FakeCluster()
+    there = serving(backend, monkeypatch, cluster)
+    cluster.refuse["list", "pods"] = 403
+    assert there.failure("x").kind is FailureClass.NODE_FAULT
+    assert len(cluster.calls) < 30
+
+
 def test_a_deployment_of_elsewhere_is_not_this_backends(backend):
     found = replace(backend, cluster=fake.FakeCluster()).failure("x")
     assert found.kind is FailureClass.NODE_FAULT

@@ -91,7 +91,26 @@ EVERYTHING = (
     " container_security_context: {allowPrivilegeEscalation: false}, service_account: engine,"
     " runtime_class: nvidia, resources: {requests: {cpu: 500m}, limits: {memory: 8Gi}}}"
 )
+CLASSES = (
+    "deploy.queue=tuning",
+    "deploy.accelerator_claim=gpus-{count}",
+    "deploy.node_classes={h100: {node_selector: {gpu: h100}, tolerations: [{key: gpu, operator: Exists}]},"
+    " a100: {node_selector: {gpu: a100}}}",
+    "parameters.gpu={values: [h100, a100], place: deploy.node_class}",
+)
 CASES: dict[str, Any] = {
+    "ome_queue_claims_and_class": lambda: ome(
+        "llama_sglang_pvc.yaml", *CLASSES, params={**WIDE, "gpu": "h100"}
+    ),
+    "ome_production_of_a_class": lambda: ome(
+        "llama_sglang_pvc.yaml",
+        *(*CLASSES, "deploy.pod={priority_class: low}"),
+        params={**WIDE, "gpu": "a100"},
+        production=True,
+    ),
+    "kubernetes_queue_claims_and_class": lambda: plain(
+        "llama_vllm_kubernetes.yaml", *CLASSES, params={"tensor_parallel_size": 1, "gpu": "a100"}
+    ),
     "ome_pvc": lambda: ome("llama_sglang_pvc.yaml"),
     "ome_pvc_wide_owned": lambda: ome("llama_sglang_pvc.yaml", params=WIDE, owner=OWNER),
     "ome_pvc_inline": lambda: ome(

@@ -61,7 +61,7 @@ def test_the_subpath_may_be_a_parameter(sections):
         ),
         (
             ["parameters.a.place=storage.pvc_name"],
-            "parameters.a.place: got 'storage.pvc_name'; would be right: storage.pvc_subpath, or a template",
+            "parameters.a.place: got 'storage.pvc_name'; would be right: storage.pvc_subpath, deploy",
         ),
         (
             ["parameters.a.place=storage.pvc_subpath", "storage={type: hostPath}"],

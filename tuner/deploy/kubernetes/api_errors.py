@@ -11,6 +11,10 @@ _ADVICE = {
     403: "would be right: a Role that allows it (cluster/rbac.yaml)",
 }
 _ANONYMOUS = 'User "system:anonymous"'  # what a request without credentials is asked as
+_TERMINATING = "because it is being terminated"
+
+AWAY_SECONDS = 180.0  # an API server that is started again, or upgraded, is waited for
+UNKNOWN_SECONDS = 20.0  # one that was just started again does not know service accounts for a moment
 
 
 class Unreachable(WorldError):
@@ -63,6 +67,13 @@ class ApiRefused(WorldError):
         return "exceeded quota" in self.said
 
 
+def patience_seconds(error: Unreachable | ApiRefused) -> float:
+    """How long the same is asked again before it is believed; 0 where that is of no use."""
+    if isinstance(error, Unreachable) or error.passing:
+        return AWAY_SECONDS
+    return UNKNOWN_SECONDS if error.status == 401 else 0.0
+
+
 def refusal(method: str, path: str, status: int, body: bytes) -> ApiRefused:
     """From an HTTP answer of 300 or more."""
     try:
@@ -73,5 +84,7 @@ def refusal(method: str, path: str, status: int, body: bytes) -> ApiRefused:
     said = " ".join(said.split()) or f"HTTP {status}"
     advised = 401 if status == 403 and _ANONYMOUS in said else status
     advice = f"; {_ADVICE[advised]}" if advised in _ADVICE and "denied" not in said else ""
+    if _TERMINATING in said:
+        advice = "; would be right: a namespace that stays"
     text = f"{method} {path}: HTTP {status}: {said}{advice}"
     return ApiRefused(text, status=status, reason=reason, said=said)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tuner.deploy.kubernetes import pod_view as view
-from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
+from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable, patience_seconds
 from tuner.deploy.kubernetes.capacity import too_large
-from tuner.deploy.kubernetes.classify import AWAY_SECONDS, Course
+from tuner.deploy.kubernetes.classify import Course
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.endpoint import described, endpoint_of
+from tuner.deploy.kubernetes.gates import is_of_queue
 from tuner.deploy.kubernetes.kind import Kind, Plan, subpath_of
 from tuner.deploy.kubernetes.live_mount import wrong_mount
 from tuner.deploy.kubernetes.logs import log_of
@@ -197,7 +198,8 @@ class Arrival:
     def _concerns(self, event: Json) -> bool:
         """Whether an event may be about one of its objects; by uid it is told later."""
         about = str(event.get("involvedObject", {}).get("name", ""))
-        return about == self._name or about.startswith(f"{self._name}-")
+        mine = about == self._name or about.startswith(f"{self._name}-")
+        return mine or is_of_queue(event, self._name)
 
     def _create(self, manifest: Manifest) -> None:
         resource = of_manifest(manifest)
@@ -239,9 +241,9 @@ class Arrival:
             try:
                 return call()
             except (Unreachable, ApiRefused) as error:
-                if isinstance(error, ApiRefused) and not error.passing:
+                if not (patience := patience_seconds(error)):
                     raise
-                if self._now() - begun > AWAY_SECONDS:
+                if self._now() - begun > patience:
                     text = f"{error} (for {self._now() - begun:.0f} s)"
                     raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, text)) from error
                 self._say(str(error))
@@ -279,7 +281,7 @@ class Arrival:
             return None  # nobody knows
 
     def _check_away(self, seen: Seen) -> None:
-        if seen.away_since is not None and self._now() - seen.away_since > AWAY_SECONDS:
+        if seen.away_since is not None and self._now() - seen.away_since > seen.patience_seconds:
             raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, seen.away_why))
 
     def _check_cancel(self) -> None:

@@ -8,25 +8,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
+from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable, patience_seconds
 from tuner.deploy.kubernetes.arrival import Arrival
 from tuner.deploy.kubernetes.capacity import free, room_wanted
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.driver import this_driver
-from tuner.deploy.kubernetes.endpoint import connection_fault
+from tuner.deploy.kubernetes.endpoint import connection_fault, secrets_of
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate, unreached
 from tuner.deploy.kubernetes.kind import Kind, Plan
 from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
 from tuner.deploy.kubernetes.objects import anything_left, made_by_tuner, remove
+from tuner.deploy.kubernetes.offline import labels_of
 from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
 from tuner.deploy.kubernetes.preflight import prepared_mount
-from tuner.deploy.kubernetes.presence import Presence
+from tuner.deploy.kubernetes.presence import Presence, Say
 from tuner.deploy.kubernetes.resources import NODE, POD
-from tuner.deploy.kubernetes.wanted import DRIVER, EXPERIMENT_ID, RUN, TASK, Identity, Mount, Wanted
+from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID, RUN, Identity, Mount, Wanted
 from tuner.errors import (
     BackendBroken,
     Cancelled,
@@ -37,10 +39,10 @@ from tuner.errors import (
     WorldError,
 )
 from tuner.trial.ports import Cancel, Endpoint, Progress, TrialConfig
+from tuner.trial.redaction import redacted, redacted_failure
 from tuner.trial.serving import Serving
 
 Json = dict[str, Any]
-Say = Callable[[str], None]
 
 _DELETE_SECONDS = 5.0
 _WAIT_SECONDS = 0.5  # for a deletion; it goes on by itself
@@ -49,7 +51,7 @@ _RELEASE_SECONDS = 0.25  # so long an answer of `released` holds
 _GONE_SECONDS = 15.0  # beyond stop_seconds, for the kubelet to end what was killed
 _SETTLE_SECONDS = 0.3
 _FATE_SECONDS = 3.0  # for the kubelet to tell that a container ended
-_AWAY_SECONDS = 15.0  # for an API server that is started again
+_REFUSED_SECONDS = 15.0  # for a right that was taken away, and may come back
 _TURN_SECONDS = 0.1
 
 
@@ -140,6 +142,8 @@ class KubernetesBackend:
             arrived = arrival.come_up()
         except BaseException as error:
             self._clear(trial.name, arrival, error, cancel)
+            if isinstance(error, DeployError) and error.failure.log_tail:
+                raise type(error)(redacted_failure(error.failure, self._secrets)) from error
             if isinstance(error, WorldError):
                 raise BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(error))) from error
             raise
@@ -148,6 +152,10 @@ class KubernetesBackend:
 
     def failure(self, name: str) -> Failure | None:
         """Why it no longer serves as it did; None while it does."""
+        found = self._fate_of(name)
+        return redacted_failure(found, self._secrets) if found and found.log_tail else found
+
+    def _fate_of(self, name: str) -> Failure | None:
         up = self._up.get(name)
         if up is None:
             return Failure(FailureClass.NODE_FAULT, f"{name} was not deployed from here")
@@ -156,7 +164,7 @@ class KubernetesBackend:
             try:
                 pods = self.cluster.list(POD, labels=f"{EXPERIMENT_ID}={name}")["items"]
             except (ApiRefused, Unreachable) as error:
-                if self.now() - begun > _AWAY_SECONDS:
+                if self.now() - begun > max(patience_seconds(error), _REFUSED_SECONDS):
                     text = f"it cannot be told whether {name} serves: {error}"
                     return Failure(FailureClass.NODE_FAULT, text)
                 self.sleep(_TURN_SECONDS)
@@ -178,9 +186,10 @@ class KubernetesBackend:
 
     def log_tail(self, name: str) -> str:
         """The last lines of the engine's log, also after `delete`."""
+        tail = self._tails.of(name)
         if (up := self._up.get(name)) and name not in self._doomed:
-            return self._log(up.pod) or self._tails.of(name)
-        return self._tails.of(name)
+            tail = self._log(up.pod) or tail
+        return redacted(tail, self._secrets) if tail else tail
 
     def delete(self, name: str) -> None:
         """Have it taken away; the log's tail is kept."""
@@ -222,6 +231,8 @@ class KubernetesBackend:
 
     def capacity(self) -> int | None:
         """Free accelerators of all nodes; None where nodes and pods of the cluster may not be listed."""
+        if self.wanted.deploy.accelerator_claim is not None:
+            return None  # which devices fit a claim, the scheduler alone can tell
         try:
             nodes = self.cluster.list(NODE)["items"]
             pods = self.cluster.list(POD, everywhere=True)["items"]
@@ -254,14 +265,8 @@ class KubernetesBackend:
         return Serving(manifest=to_yaml(self.kind.manifests(plan)))
 
     def _plan(self, trial: TrialConfig, *, avoid: tuple[str, ...] = ()) -> Plan:
-        labels = {
-            TASK: self.wanted.task,
-            EXPERIMENT_ID: trial.name,
-            RUN: trial.run,
-            DRIVER: self.driver,
-        }
-        identity = Identity(trial.name, labels, self.owner)
-        return Plan(self.wanted, trial, identity, self.mount, avoid)
+        labels = labels_of(self.wanted, trial, driver=self.driver)
+        return Plan(self.wanted, trial, Identity(trial.name, labels, self.owner), self.mount, avoid)
 
     def _clear(self, name: str, arrival: Arrival, error: BaseException, cancel: Cancel) -> None:
         """Take away what did not come up; a cancel, and a cluster that is broken, wait for nothing."""
@@ -276,6 +281,10 @@ class KubernetesBackend:
         while not self.released(name) and self.now() < deadline and not cancel():
             self.sleep(0.05)
         arrival.settle(seconds=_SETTLE_SECONDS)
+
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        return secrets_of(self.cluster, self.wanted.deploy)
 
     def _ask_to_delete(self, name: str) -> None:
         for resource in self.kind.made:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tuner.deploy import diagnosis
 from tuner.deploy.kubernetes import pod_view as view
+from tuner.deploy.kubernetes.blindness import Blindness
 from tuner.deploy.kubernetes.evidence import (
     Log,
     answered,
@@ -21,6 +22,7 @@ from tuner.deploy.kubernetes.evidence import (
     silence,
     touched,
 )
+from tuner.deploy.kubernetes.gates import held_back, said_by_queue
 from tuner.deploy.kubernetes.outcomes import Deadlines, Ready, Waiting
 from tuner.deploy.kubernetes.pod_view import Json
 from tuner.deploy.kubernetes.symptoms import (
@@ -28,6 +30,7 @@ from tuner.deploy.kubernetes.symptoms import (
     RETRY,
     Symptom,
     of_admission,
+    of_claims,
     of_event,
     of_scheduler,
     of_start,
@@ -46,7 +49,6 @@ from tuner.errors import (
 
 Room = Callable[[Json], str]  # pod -> why no node could ever take it; "" where one could, or nobody knows
 
-AWAY_SECONDS = 60.0
 ASK_SECONDS = 3.0  # of silence, after which it is looked whether there is the model
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 
@@ -97,6 +99,7 @@ class Course:
         self._asked = self._was_there = False
         self._touched: float | None = None
         self._suspected: tuple[str, float] | None = None
+        self._blind = Blindness()
 
     def look(self, seen: Seen, *, now: float, answer: str = "") -> Waiting | Ready | DeployError:
         """How it stands.
@@ -106,7 +109,11 @@ class Course:
         """
         if seen.refused is not None:
             return BackendBroken(Failure(FailureClass.BACKEND_BROKEN, str(seen.refused)))
-        if seen.away_since is not None and now - seen.away_since > AWAY_SECONDS:
+        self._blind.look(seen.away_since, now=now)
+        if seen.away_since is not None:  # what was last seen may be long past: nothing is judged by it
+            self._suspected = None
+            if now - seen.away_since <= seen.patience_seconds:
+                return Waiting(shortened(seen.away_why))
             text = f"{seen.away_why} (for {now - seen.away_since:.0f} s)"
             return BackendBroken(Failure(FailureClass.BACKEND_BROKEN, text))
         found = self._found(seen, now, answer)
@@ -162,15 +169,15 @@ class Course:
                 return found
             if seen.listed and not answered(seen):
                 return self._unanswered(seen, now)
-        if not seen.listed and now - self._created < self._deadlines.schedule_seconds:
+        if not seen.listed and self._waited(self._created, now) < self._deadlines.schedule_seconds:
             return Waiting("waiting for the API server")
         return self._unscheduled("waiting for its pod to be made", now)
 
     def _unanswered(self, seen: Seen, now: float) -> Waiting | Symptom:
         if touched(seen):
             self._touched = _first(self._touched, now)
-        silent = None if self._touched is None else now - self._touched
-        found = silence(untouched_seconds=now - self._created, silent_seconds=silent)
+        silent = None if self._touched is None else self._waited(self._touched, now)
+        found = silence(untouched_seconds=self._waited(self._created, now), silent_seconds=silent)
         if silent is not None and (found or (silent > ASK_SECONDS and not self._asked)):
             self._asked = True
             found = self._behind_silence() or found
@@ -198,8 +205,12 @@ class Course:
     def _pending(self, pod: Json, seen: Seen, now: float) -> Waiting | DeployError | Symptom:
         scheduled = view.condition(pod, "PodScheduled")
         message = str(scheduled.get("message", ""))
-        if scheduled.get("reason") == "SchedulingGated":
-            return self._unscheduled(f"waiting to be admitted to its queue: {message}".rstrip(": "), now)
+        if gated := held_back(pod):
+            why = said_by_queue(seen, pod)
+            return self._unscheduled(f"waiting {gated}: {why}" if why else f"waiting {gated}", now)
+        told = ((str(e.found.get("reason")), str(e.found.get("message"))) for e in events_on(seen, pod))
+        if found := next((s for e in told if (s := of_claims(*e))), None):
+            return found
         growing = any(e.found.get("reason") == "TriggeredScaleUp" for e in events_on(seen, pod))
         if scheduled.get("reason") == "Unschedulable" and not growing:
             if found := of_scheduler(message):
@@ -213,7 +224,7 @@ class Course:
 
     def _unscheduled(self, what: str, now: float) -> Waiting | DeployError:
         limit = self._deadlines.schedule_seconds
-        if now - self._since < limit:
+        if self._waited(self._since, now) < limit:
             return Waiting(shortened(what))
         text = f"on no node within {limit:g} s (deploy.schedule_seconds): {what}"
         return DeployInterrupted(Failure(FailureClass.UNSCHEDULABLE, shortened(text)))
@@ -232,7 +243,7 @@ class Course:
         image = view.serving_container(pod, container).get("image", "")
         doing = f"pulling {image}" if pulling else "preparing volumes and network"
         assert self._times.scheduled is not None
-        if now - self._times.scheduled < self._deadlines.image_seconds:
+        if self._waited(self._times.scheduled, now) < self._deadlines.image_seconds:
             return Waiting(f"{doing} on {view.node(pod)}")
         kind = FailureClass.IMAGE if pulling else FailureClass.NODE_FAULT
         limit = self._deadlines.image_seconds
@@ -247,7 +258,7 @@ class Course:
         if ready:
             self._times.ready = _first(self._times.ready, now)
         started, limit = _first(self._times.started, now), self._deadlines.ready_seconds
-        if now - started < limit:
+        if self._waited(started, now) < limit:
             return Ready(pod) if ready else Waiting(f"loading on {view.node(pod)}")
         if ready:
             last = f"it is Ready but served no request (last: {answer or 'no answer yet'})"
@@ -257,6 +268,10 @@ class Course:
         text = f"not ready within {limit:g} s: {last}"
         log = self._log(pod, container, False)
         return ConfigurationRefused(Failure(FailureClass.NEVER_READY, shortened(text), log))
+
+    def _waited(self, since: float, now: float) -> float:
+        """Seconds of a deadline that are used up: those without sight of the cluster do not count."""
+        return now - since - self._blind.seconds(since)
 
     def _killed_by_probe(self, pod: Json, container: str, seen: Seen) -> DeployError | None:
         for arrived in events_on(seen, pod):

@@ -239,16 +239,27 @@ class Cluster:
         finally:
             response.release_conn()
 
-    def _send(
+    def _send(self, method: str, path: str, **sent: Any) -> urllib3.BaseHTTPResponse:
+        client = self._connected()
+        answer, text = self._asked(client, method, path, **sent)
+        if answer.status == 401:  # a token has its day: another may lie where this one was read
+            answer, text = self._asked(self._renewed(client), method, path, **sent)
+        if answer.status >= 300:
+            raise refusal(method, path, answer.status, text)
+        found: urllib3.BaseHTTPResponse = answer.response
+        return found
+
+    def _asked(
         self,
+        client: ApiClient,
         method: str,
         path: str,
         *,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         seconds: float = READ_SECONDS,
-    ) -> urllib3.BaseHTTPResponse:
-        client = self._connected()
+    ) -> tuple[Any, bytes]:
+        """The library's answer, and its text where it is a refusal."""
         request = client.param_serialize(
             method,
             path,
@@ -259,18 +270,22 @@ class Cluster:
         )
         try:
             answer = client.call_api(*request, _request_timeout=(CONNECT_SECONDS, seconds))
-            if answer.status < 300:
-                found: urllib3.BaseHTTPResponse = answer.response
-                return found
-            text = bytes(answer.response.data)
+            return answer, b"" if answer.status < 300 else bytes(answer.response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unreachable(self._host, _one_line(error)) from error
-        raise refusal(method, path, answer.status, text)
 
     def _connected(self) -> ApiClient:
         with self._lock:
             if self._client is None:
                 self._client = self.access.connect()
+            return self._client
+
+    def _renewed(self, old: ApiClient) -> ApiClient:
+        """One with credentials read now; another thread may have been first."""
+        with self._lock:
+            if self._client is old:
+                self._client = self.access.connect()
+            assert self._client is not None
             return self._client
 
     @property

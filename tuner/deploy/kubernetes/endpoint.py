@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import SECRET, SERVICE
-from tuner.errors import UserError, WorldError
+from tuner.errors import TunerError, UserError, WorldError
 from tuner.spec.deploy import Deploy
 from tuner.spec.pod import SecretKey
 from tuner.trial.ports import Endpoint
@@ -138,6 +139,16 @@ def _secret(cluster: Cluster, reference: SecretKey, where: str) -> str:
         return base64.b64decode(encoded, validate=True).decode().strip()
     except (binascii.Error, UnicodeDecodeError):
         raise UserError(f"{where}: Secret {reference.secret}, key {reference.key}: no text") from None
+
+
+def secrets_of(cluster: Cluster, deploy: Deploy) -> tuple[str, ...]:
+    """The values that an engine was given from Secrets, as far as they may be read; for no message."""
+    given = [one for one in (deploy.token, *(deploy.env_secrets or {}).values()) if one is not None]
+    found = []
+    for reference in given:
+        with suppress(TunerError):
+            found.append(_secret(cluster, reference, ""))
+    return tuple(found)
 
 
 def _ask(endpoint: Endpoint, path: str) -> str | None:

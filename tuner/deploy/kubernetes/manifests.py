@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tuner.deploy.kubernetes.escaping import MODEL_PATH, expandable, templated
+from tuner.deploy.kubernetes.gates import QUEUE
 from tuner.deploy.kubernetes.overlay import laid_over
-from tuner.deploy.kubernetes.pod_fields import claim_volume, env_list, pod_fields, resources
+from tuner.deploy.kubernetes.pod_fields import claim_volume, env_list, pod_fields, pod_of, resources
 from tuner.deploy.kubernetes.runtime import Runtime, with_flags
 from tuner.deploy.kubernetes.template import render
 from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID, Identity, Manifest, Mount, Wanted, Way
@@ -71,9 +72,10 @@ def inference_service(
     contract = storage_annotations(wanted.storage, pvc_subpath=subpath) if annotated else {}
     env = {**wanted.deploy.env, **trial.environment}
     override = (runtime or Runtime(wanted.deploy.runtime or "", "ClusterServingRuntime")).arguments(
-        trial.arguments, variables=env
+        trial.arguments, variables=_names(wanted, env)
     )
-    written = {name: templated(value) for name, value in _written(env).items()}
+    secrets = wanted.deploy.env_secrets
+    written = {name: templated(value) for name, value in _written(wanted, env).items()}
     values |= {
         "isvc_name": identity.name,
         "model_kind": wanted.model.kind,
@@ -83,13 +85,13 @@ def inference_service(
         "storage": _storage(wanted, subpath) if annotated else None,
         "args": list(override.args or ()),
         "command": list(override.command or ()),
-        "env": env_list(written),
+        "env": env_list(written, secrets),
     }
     if mount is not None and mount.way is Way.INLINE and wanted.storage is not None:
         volume, volume_mount = claim_volume(wanted.storage.pvc_name or "", subpath, mount.path)
         values["volumes"] = [volume, *values["volumes"]]
         values["volume_mounts"] = [volume_mount, *values["volume_mounts"]]
-        values["env"] = env_list({MODEL_PATH: mount.path, **written})
+        values["env"] = env_list({MODEL_PATH: mount.path, **written}, secrets)
     (found,) = _rendered(wanted, values, kinds=("InferenceService",))
     metadata = _part(found, wanted, "metadata")
     kept = {k: v for k, v in (metadata.get("annotations") or {}).items() if k not in CONTRACT}
@@ -123,7 +125,7 @@ def deployment(
         deploy.command,
         deploy.arguments,
         trial.arguments,
-        variables=env,
+        variables=_names(wanted, env),
         where="deploy.command: it",
         right="the engine itself, with arguments",
     )
@@ -133,7 +135,7 @@ def deployment(
         "image": deploy.image,
         "command": list(deploy.command if override.command is None else override.command),
         "args": list(deploy.arguments if override.args is None else override.args),
-        "env": env_list(_written(env)),
+        "env": env_list(_written(wanted, env), deploy.env_secrets),
         "container_port": deploy.container_port,
         "readiness_path": deploy.readiness_path,
         "scheme": "HTTP" if deploy.tls is None else "HTTPS",
@@ -196,19 +198,22 @@ def _common(
         medium = {"medium": "Memory", "sizeLimit": deploy.pod.shared_memory}
         volumes.append({"name": "shared-memory", "emptyDir": medium})
         mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+    queue = {QUEUE: deploy.queue} if deploy.queue and identity.labels else {}  # not of production
+    pod = pod_of(deploy, trial.places, production=not identity.labels)
+    claim = deploy.claim_template(trial.accelerators)
     return {
         "name": identity.name,
         "namespace": deploy.namespace,
         "task_name": wanted.task,
         "experiment_id": identity.labels.get(EXPERIMENT_ID, identity.name),
-        "labels": {**deploy.pod.labels, **identity.labels},
+        "labels": {**deploy.pod.labels, **queue, **identity.labels},
         "owner_references": [dict(identity.owner)] if identity.owner else [],
         "model_name": wanted.model.name,
         "params": dict(trial.params),
         "places": dict(trial.places),
         "accelerators": trial.accelerators,
         "resources": resources(deploy, trial.accelerators),
-        "pod": pod_fields(deploy.pod, avoid_nodes),
+        "pod": pod_fields(pod, avoid_nodes, claim_template=claim),
         "security_context": dict(deploy.pod.container_security_context),
         "volumes": volumes,
         "volume_mounts": mounts,
@@ -227,8 +232,12 @@ def _storage(wanted: Wanted, subpath: str | None) -> dict[str, Any] | None:
     return {**wanted.storage.model_dump(), "pvc_subpath": subpath}
 
 
-def _written(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: expandable(value, variables=env.keys() | {MODEL_PATH}) for name, value in env.items()}
+def _written(wanted: Wanted, env: Mapping[str, str]) -> dict[str, str]:
+    return {n: expandable(v, variables=_names(wanted, env) | {MODEL_PATH}) for n, v in env.items()}
+
+
+def _names(wanted: Wanted, env: Mapping[str, str]) -> set[str]:
+    return {*env, *(wanted.deploy.env_secrets or ())}
 
 
 def _rendered(wanted: Wanted, values: Mapping[str, Any], *, kinds: Sequence[str]) -> list[Manifest]:

@@ -18,6 +18,7 @@ from tuner.deploy.kubernetes.object_checks import object_faults
 from tuner.deploy.kubernetes.wanted import (
     DRIVER,
     EXPERIMENT_ID,
+    MANAGED,
     RUN,
     TASK,
     Identity,
@@ -87,7 +88,7 @@ def trial_objects(wanted: Wanted, trial: TrialConfig) -> list[Manifest]:
 
 def labels_of(wanted: Wanted, trial: TrialConfig, *, driver: str = "") -> dict[str, str]:
     """The labels on every object of `trial`; without a driver its label is left out."""
-    found = {TASK: wanted.task, EXPERIMENT_ID: trial.name, RUN: trial.run, DRIVER: driver}
+    found = {TASK: wanted.task, EXPERIMENT_ID: trial.name, RUN: trial.run, DRIVER: driver, **MANAGED}
     return {key: value for key, value in found.items() if value}
 
 

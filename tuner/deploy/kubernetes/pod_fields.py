@@ -6,15 +6,44 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tuner.deploy.kubernetes.escaping import templated
+from tuner.spec.cluster_checks import NODE_CLASS
 from tuner.spec.deploy import Deploy
-from tuner.spec.pod import Pod
+from tuner.spec.pod import EnvSecret, Pod
+from tuner.spec.section import ParamValue
 
 VOLUME = "tuner-model"  # not the model's own name: admission knows OME's volume by that
+_CLAIM = "accelerators"  # by which the container refers to the pod's claim
 
 
-def pod_fields(pod: Pod, avoid_nodes: Collection[str] = ()) -> dict[str, Any]:
-    """What is said of it; nothing for what is left out."""
+def pod_of(deploy: Deploy, places: Mapping[str, ParamValue], *, production: bool) -> Pod:
+    """`deploy.pod` for one configuration: with what its class of nodes asks for.
+
+    Args:
+        production: what is to stay; a rank that lets others have the accelerators first is of trials alone.
+    """
+    pod = deploy.pod.model_copy(update={"priority_class": None}) if production else deploy.pod
+    name = places.get(NODE_CLASS)
+    if name is None or not deploy.node_classes:
+        return pod
+    wanted = deploy.node_classes[str(name)]
+    changes = {
+        "node_selector": {**pod.node_selector, **wanted.node_selector},
+        "tolerations": (*pod.tolerations, *wanted.tolerations),
+    }
+    return pod.model_copy(update=changes)
+
+
+def pod_fields(
+    pod: Pod, avoid_nodes: Collection[str] = (), *, claim_template: str | None = None
+) -> dict[str, Any]:
+    """What is said of it; nothing for what is left out.
+
+    Args:
+        claim_template: of the claim for its accelerators.
+    """
+    claim = {"name": _CLAIM, "resourceClaimTemplateName": claim_template}
     found: dict[str, Any] = {
+        "resourceClaims": [claim] if claim_template else [],
         "tolerations": [t.model_dump(exclude_none=True) for t in pod.tolerations],
         "nodeSelector": dict(pod.node_selector),
         "priorityClassName": pod.priority_class,
@@ -27,11 +56,22 @@ def pod_fields(pod: Pod, avoid_nodes: Collection[str] = ()) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value}
 
 
-def resources(deploy: Deploy, accelerators: int) -> dict[str, dict[str, str | int]]:
-    """Requests and limits of one deployment; accelerators stand in both, as extended resources must."""
+def resources(deploy: Deploy, accelerators: int) -> dict[str, Any]:
+    """Requests and limits of one deployment; accelerators stand in both, as extended resources must.
+
+    Where they are claimed, the claim stands in their place; on OME what a runtime asks for is merged key by
+    key, so a runtime's own count is set to none.
+    """
     counted: dict[str, str | int] = {deploy.gpu_resource: accelerators} if accelerators else {}
+    claimed = deploy.claim_template(accelerators) is not None
+    if claimed:
+        counted = {deploy.gpu_resource: 0} if deploy.backend == "ome" else {}
     given = deploy.pod.resources
-    found = {"limits": {**given.limits, **counted}, "requests": {**given.requests, **counted}}
+    found = {
+        "limits": {**given.limits, **counted},
+        "requests": {**given.requests, **counted},
+        "claims": [{"name": _CLAIM}] if claimed else [],
+    }
     return {kind: amounts for kind, amounts in found.items() if amounts}
 
 
@@ -44,9 +84,14 @@ def claim_volume(claim: str, subpath: str | None, path: str) -> tuple[dict[str, 
     return volume, mount
 
 
-def env_list(env: Mapping[str, str]) -> list[dict[str, str]]:
-    """Environment variables as a container has them."""
-    return [{"name": name, "value": value} for name, value in env.items()]
+def env_list(
+    env: Mapping[str, str], secrets: Mapping[str, EnvSecret] | None = None
+) -> list[dict[str, Any]]:
+    """Environment variables as a container has them; first those that others may refer to, from Secrets."""
+    found: list[dict[str, Any]] = []
+    for name, one in (secrets or {}).items():
+        found.append({"name": name, "valueFrom": {"secretKeyRef": {"name": one.secret, "key": one.key}}})
+    return found + [{"name": name, "value": value} for name, value in env.items()]
 
 
 def _away_from(nodes: Collection[str]) -> dict[str, Any] | None:

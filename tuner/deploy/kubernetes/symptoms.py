@@ -108,6 +108,14 @@ def of_scheduler(message: str) -> Symptom | None:
     return None
 
 
+def of_claims(reason: str, message: str) -> Symptom | None:
+    """From an event on a pod that has no node: a template of claims that is not there."""
+    if reason != "FailedResourceClaimCreation" or "not found" not in message:
+        return None
+    right = "would be right: deploy.accelerator_claim of a ResourceClaimTemplate in the trials' namespace"
+    return Symptom(FailureClass.UNSCHEDULABLE, STOP, f"{message}; {right}", 3.0)
+
+
 _OF_MOUNTING = re.compile(r"guard'|ome-pvc-mount|ome\.io/|\bclaim\b")
 
 

@@ -17,6 +17,7 @@ EXPERIMENT_ID = "autotuner.io/experiment-id"
 RUN = "autotuner.io/run"
 DRIVER = "autotuner.io/driver"
 MOUNT = "autotuner.io/mount"  # on a namespace: who mounts claims in its pods
+MANAGED = {"app.kubernetes.io/managed-by": "autotuner"}  # by which alerts and selectors leave trials out
 
 
 class Way(StrEnum):

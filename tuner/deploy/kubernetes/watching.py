@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
+from tuner.deploy.kubernetes.api_errors import (
+    AWAY_SECONDS,
+    ApiRefused,
+    Unreachable,
+    patience_seconds,
+)
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import Resource
 from tuner.deploy.kubernetes.stream import Broken, Expired, Stream
@@ -68,6 +73,7 @@ class Seen:
         listed: whether every kind has been listed once.
         away_since: monotonic time since which a watch has had no answer; None while all have.
         away_why: the last error of it.
+        patience_seconds: how long that may last before it is believed.
         refused: a watch that the server does not let us have; no use in trying again.
     """
 
@@ -78,6 +84,7 @@ class Seen:
     listed: bool = False
     away_since: float | None = None
     away_why: str = ""
+    patience_seconds: float = AWAY_SECONDS
     refused: TunerError | None = None
 
 
@@ -101,7 +108,7 @@ class Watching:
         self._over = threading.Event()
         self._objects: dict[str, dict[str, Arrived]] = {s.role: {} for s in sources}
         self._listed: set[str] = set()
-        self._away: dict[str, tuple[float, str]] = {}
+        self._away: dict[str, tuple[float, str, float]] = {}
         self._refused: TunerError | None = None
         self._streams: dict[str, Stream] = {}
         self._seen = Seen()
@@ -155,11 +162,11 @@ class Watching:
                 if error.status == 410:
                     version = ""
                     continue
-                if not error.passing and error.status != 401:
+                if not (patience := patience_seconds(error)):
                     return self._give_up(error)
-                self._note_away(source, str(error))
+                self._note_away(source, str(error), patience)
             except (Unreachable, Broken) as error:
-                self._note_away(source, str(error))
+                self._note_away(source, str(error), AWAY_SECONDS)
             except Exception as error:
                 return self._give_up(TunerError(f"watch of {source.resource.plural}: {error}"))
             self._over.wait(pause)
@@ -218,10 +225,10 @@ class Watching:
                 self._objects[role][uid] = Arrived(found, known.since if known else self._now())
             self._publish()
 
-    def _note_away(self, source: Source, why: str) -> None:
+    def _note_away(self, source: Source, why: str, patience: float) -> None:
         with self._changed:
-            since, _ = self._away.get(source.role, (self._now(), ""))
-            self._away[source.role] = (since, why)
+            since, *_ = self._away.get(source.role, (self._now(),))
+            self._away[source.role] = (since, why, patience)
             self._publish()
 
     def _give_up(self, error: TunerError) -> None:
@@ -232,7 +239,7 @@ class Watching:
     def _publish(self) -> None:
         """Make the next snapshot; the lock is held."""
         services = self._in_order(SERVICE)
-        since, why = min(self._away.values(), default=(None, ""))
+        since, why, patience = min(self._away.values(), default=(None, "", AWAY_SECONDS))
         self._seen = replace(
             Seen(),
             service=services[-1] if services else None,
@@ -242,6 +249,7 @@ class Watching:
             listed=len(self._listed) == len(self._sources),
             away_since=since,
             away_why=why,
+            patience_seconds=patience,
             refused=self._refused,
         )
         self._changed.notify_all()

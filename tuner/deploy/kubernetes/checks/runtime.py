@@ -42,7 +42,7 @@ def runtime(cluster: Cluster, wanted: Wanted, trial: TrialConfig) -> Iterator[Fi
 def _usable(subject: str, found: Manifest, kind: str, wanted: Wanted, trial: TrialConfig) -> Finding:
     if found["spec"].get("disabled"):
         return mistake(subject, f"the {kind} is disabled", "spec.disabled: false")
-    variables = {*wanted.deploy.env, *trial.environment}
+    variables = {*wanted.deploy.env, *(wanted.deploy.env_secrets or ()), *trial.environment}
     try:
         engine = Runtime.from_object(found, kind)
         engine.arguments(trial.arguments, variables=variables)
