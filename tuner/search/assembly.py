@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tuner.deploy.backends import ServingBackend
 from tuner.results.run_directory import RunDirectory
 from tuner.search.budget import Limits
-from tuner.search.desk import Desk, Watcher, model_place
+from tuner.search.desk import Desk, model_place
+from tuner.search.desk_ports import Watcher
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
@@ -22,6 +23,7 @@ from tuner.search.study import StudyMirror, quiet
 from tuner.spec import Experiment
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal, MergedObjective
+from tuner.search.study_storage import Patience
 from tuner.trial.ports import ParamValue
 
 BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
@@ -58,23 +60,30 @@ class Assembly:
     ) -> Assembly:
         """Everything for `run`, with what its earlier sessions measured.
 
+        say: Callable[[str], None],
         Raises:
             WorldError: the study's storage or the run directory cannot be read.
         """
+        Args:
+            say: told in one line where something is waited for.
+
         quiet()
+            UserError: `search.storage` names none that can be opened here.
         goals = cls.goals_of(experiment)
         slos = dict(experiment.slo)
         objective = MergedObjective(goals, slos)
         history = recalled(run.rounds(), run.trials(), goals=goals, objective=objective)
         study = StudyMirror(
-            experiment.search.storage or f"sqlite:///{run.path / 'study.db'}",
+            storage,
             run.name,
+        storage = experiment.search.storage or f"sqlite:///{run.path / 'study.db'}"
             goals=goals,
             slos=tuple(slos),
             distributions=plain_distributions(experiment.space),
         )
         study.repair(history.records)
         again = unfinished(history, study, rounds=experiment.workload.rounds)
+            patience=Patience(storage, say=say),
         proposer = proposer_of(experiment, history)
         for record in history.records.values():
             (proposer.learn if record.ended else proposer.recall)(record)

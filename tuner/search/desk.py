@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from tuner.errors import Failure, FailureClass
+from tuner.errors import Failure, FailureClass, TunerError
 from tuner.results.lines import RoundLine, TrialLine
-from tuner.search.history import Deployment, Key, TrialRecord
+from tuner.search.desk_ports import Store, Study, Watcher
+from tuner.search.history import Deployment, Key
+from tuner.search.opening import Opening, always_open
 from tuner.search.strategy import Assignment, Strategy
 from tuner.spec.space import Space
 from tuner.trial.life import Step
@@ -25,45 +26,6 @@ Place = tuple[str, str]  # a node, and what of the model's storage was read ther
 def model_place(places: Mapping[str, ParamValue]) -> str:
     """Which of the model's variants a deployment reads; "" where there is only one."""
     return str(places.get("storage.pvc_subpath", ""))
-
-
-class Store(Protocol):
-    """Where lines go; each is on disk when the call returns."""
-
-    def append_round(self, line: RoundLine) -> None:
-        """One round."""
-
-    def append_trial(self, line: TrialLine) -> None:
-        """One ended deployment."""
-
-    def write_log(self, deployment: str, tail: str) -> None:
-        """The end of its engine's log."""
-
-
-class Study(Protocol):
-    """What others can read of the search while it runs: see study.StudyMirror."""
-
-    def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
-        """A configuration is being deployed for the search, for the first time or again."""
-
-    def round(self, number: int, step: int, value: float) -> None:
-        """The mean so far after one of its rounds."""
-
-    def end(self, record: TrialRecord) -> None:
-        """It ended."""
-
-
-class Watcher(Protocol):
-    """Somebody who looks on: the live table."""
-
-    def began(self, trial: TrialConfig, assignment: Assignment) -> None:
-        """A deployment was handed out."""
-
-    def measured(self, deployment: Deployment) -> None:
-        """One more of its rounds is known."""
-
-    def ended(self, deployment: Deployment) -> None:
-        """It is over."""
 
 
 @dataclass(slots=True)
@@ -130,15 +92,23 @@ class Desk:
         return [o.trial for o in self._open.values()]
 
     def begin(self, slot: Slot) -> tuple[Assignment, TrialConfig] | None:
-        """The next deployment, for `slot`; None for nothing now."""
+        """The next deployment, for `slot`; None for nothing now.
+
+        Raises:
+            TunerError: the study did not take it; it counts as never handed out.
+        """
         place = slot.node_id, slot.index
         assignment = self.strategy.ask(elapsed_seconds=self._elapsed(), place=place)
         if assignment is None:
             return None
         trial = self.configured(assignment, slot)
-        self._open[assignment.key] = _Open(assignment, trial, self._now())
         if assignment.phase is Phase.SEARCH:
-            self._study.begin(assignment.trial, assignment.params, assignment.attempt)
+            try:
+                self._study.begin(assignment.trial, assignment.params, assignment.attempt)
+            except TunerError:
+                self.strategy.abandon(assignment.key)
+                raise
+        self._open[assignment.key] = _Open(assignment, trial, self._now())
         for watcher in self._watchers:
             watcher.began(trial, assignment)
         return assignment, trial
@@ -177,7 +147,7 @@ class Desk:
             self.first_step = step
         measured = step.round
         if measured is None or measured.number in entry.rounds:
-            return entry.stopping is not None
+            return None
         entry.rounds.append(measured.number)
         trial = entry.trial
         price = self._space.price_per_hour(trial.params)
@@ -187,6 +157,13 @@ class Desk:
         score = deployment.scores[-1]
         self._store.append_round(
             RoundLine(
+        measured = self._take_in(key, step)
+        if measured is not None and key[1] is Phase.SEARCH:
+            self._study.round(key[0], measured, self.strategy.deployment(key).scores[-1].values[0])
+        return self._open[key].stopping is not None
+
+    def _take_in(self, key: Key, step: Step) -> int | None:
+        """Write down and judge what the step measured; the round's number, None where there is no new one."""
                 *key,
                 round=measured,
                 metrics=self.strategy.objective.score([measured]).metrics,
@@ -195,18 +172,16 @@ class Desk:
                 intervals=score.intervals,
             )
         )
-        if key[1] is Phase.SEARCH:
-            self._study.round(key[0], measured.number, score.values[0])
         entry.stopping = entry.stopping or reason
         for watcher in self._watchers:
             watcher.measured(deployment)
-        return entry.stopping is not None
+        return measured.number
 
     def end(self, key: Key, step: Step | None) -> None:
         """A deployment is over; `step` is the last that was seen of it, None where its actor died."""
         entry = self._open[key]
         if step is not None:
-            self.step(key, step)
+            self._take_in(key, step)  # the study is told last: where it is lost, the line stands
         state, failure = self._outcome(entry, step)
         if step is not None and step.stops_run:
             self.broken = step.failure

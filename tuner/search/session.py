@@ -149,6 +149,7 @@ class Session:
         progress = Progress(
             self._console,
             strategy=assembly.strategy,
+            say=self._say,
             columns=assembly.columns,
             planned=assembly.planned,
             parallel=ray_run.parallel,

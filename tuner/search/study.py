@@ -16,16 +16,16 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from tuner.errors import WorldError
 from tuner.search.history import Deployment, TrialRecord
+from tuner.search.study_storage import Patience, cause, opened
 from tuner.trial.objective import NOT_MEASURED, Goal
 from tuner.trial.ports import ParamValue, State
 
@@ -58,22 +58,15 @@ def constraints(deployment: Deployment, slos: Sequence[str]) -> dict[str, float]
     return {DEPLOYS: 0.0, **{m: score.violations.get(m, NOT_MEASURED) for m in slos}}
 
 
-def _cause(error: BaseException) -> str:
-    """What lies at the bottom of it: Optuna's own words on a full disk are about invalid data."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200]
+def _told(method: Callable[Concatenate[StudyMirror, P], R]) -> Callable[Concatenate[StudyMirror, P], R]:
+    """A storage that fails is the world's fault, in one line; one that is away is waited for.
 
-
-def _told(method: Callable[P, R]) -> Callable[P, R]:
-    """A storage that fails is the world's fault, in one line."""
+    Each of the methods finds by itself how far an earlier try came.
+    """
 
     @functools.wraps(method)
-    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError) as error:
-            raise WorldError(f"study storage: {_cause(error)}") from error
+    def telling(self: StudyMirror, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._patience.insist(lambda: method(self, *args, **kwargs))
 
     return telling
 
@@ -81,34 +74,45 @@ def _told(method: Callable[P, R]) -> Callable[P, R]:
 class StudyMirror:
     """The study of one run.
 
-    Every method raises WorldError where the storage cannot be reached or written.
+    Every method raises WorldError where the storage cannot be reached or written; one with a server is waited
+    for first, but not in the beginning, when somebody is there to look.
+
+    Args:
+        storage: an Optuna URL, or a storage that is open.
+        patience: with a server that is away; None for the usual one.
+
+    Raises:
+        UserError: there is no such storage, or no password for it.
     """
 
     def __init__(
         self,
-        storage: str,
+        storage: str | optuna.storages.BaseStorage,
         name: str,
         *,
         goals: Sequence[Goal],
         slos: Sequence[str],
         distributions: Mapping[str, BaseDistribution],
+        patience: Patience | None = None,
     ) -> None:
         self._goals = tuple(goals)
         self._slos = tuple(slos)
         self._distributions = dict(distributions)
+        self._patience = patience or Patience(storage if isinstance(storage, str) else "")
+        kept = opened(storage) if isinstance(storage, str) else storage
         try:
             self._study = optuna.create_study(
-                storage=storage, study_name=name, directions=directions(goals), load_if_exists=True
+                storage=kept, study_name=name, directions=directions(goals), load_if_exists=True
             )
-        except Exception as error:  # SQLAlchemy's and the drivers' own, by backend
-            raise WorldError(f"study storage {storage}: {_cause(error)}") from error
+        except Exception as error:  # as in `opened`
+            raise WorldError(f"study storage {storage}: {cause(error)}") from error
 
     @_told
     def begin(self, number: int, params: Mapping[str, ParamValue], attempt: int) -> None:
         """A configuration is being deployed for the search, for the first time or again."""
-        while number > len(self._study.trials):  # begun once, and forgotten with a lost study
+        while number > len(self._trials):  # begun once, and forgotten with a lost study
             self._study.add_trial(optuna.create_trial(state=TrialState.FAIL))
-        if number == len(self._study.trials):
+        if number == len(self._trials):
             known = {k: v for k, v in params.items() if k in self._distributions}
             self._study.add_trial(
                 optuna.create_trial(
@@ -117,7 +121,7 @@ class StudyMirror:
                     distributions={k: self._distributions[k] for k in known},
                 )
             )
-        if not self._study.trials[number].state.is_finished():  # of a resumed run's: Optuna lets none change
+        if not self._trials[number].state.is_finished():  # of a resumed run's: Optuna lets none change
             self._trial(number).set_user_attr(ATTEMPT, attempt)
 
     @_told
@@ -126,16 +130,20 @@ class StudyMirror:
 
         Of a configuration that is measured again the new value stands: `Trial.report` would keep the old.
         """
-        trial = self._study.trials[number]
+        trial = self._trials[number]
         if len(self._goals) == 1 and not trial.state.is_finished():
             self._study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
 
     @_told
     def end(self, record: TrialRecord) -> None:
-        """A search trial ended; told once, a trial that is already told is left alone."""
+        """A search trial ended, with rounds that may not have been told yet; what was told is left alone."""
         deployment = record.search
-        if deployment is None or self._study.trials[record.number].state.is_finished():
+        if deployment is None or self._trials[record.number].state.is_finished():
             return
+        told = self._trials[record.number].intermediate_values
+        for step, score in enumerate(deployment.scores, start=_STEP_ZERO):
+            if told.get(step) != score.values[0]:
+                self.round(record.number, step, score.values[0])
         trial = self._trial(record.number)
         for key, value in constraints(deployment, self._slos).items():
             trial.set_constraint(key, value)
@@ -151,25 +159,21 @@ class StudyMirror:
     @_told
     def repair(self, records: Mapping[int, TrialRecord]) -> None:
         """Bring the study to what the run directory says: missing trials added, ended ones told."""
-        told = {t.number for t in self._study.trials if t.state.is_finished()}
+        told = {t.number for t in self._trials if t.state.is_finished()}
         for number in sorted(records.keys() - told):
             record = records[number]
             last = record.search
             if last is None:
                 continue
             self.begin(number, record.params, last.attempt)
-            if not record.ended:
-                continue
-            if not self._study.trials[number].state.is_finished():
-                for step, score in enumerate(last.scores, start=_STEP_ZERO):
-                    self.round(number, step, score.values[0])
-            self.end(record)
+            if record.ended:
+                self.end(record)
 
     @_told
     def unfinished(self) -> dict[int, tuple[dict[str, ParamValue], int]]:
         """Trials that were begun and not told: number -> (params, attempts begun)."""
         found: dict[int, tuple[dict[str, ParamValue], int]] = {}
-        for trial in self._study.trials:
+        for trial in self._trials:
             if not trial.state.is_finished():
                 found[trial.number] = (dict(trial.params), int(trial.user_attrs.get(ATTEMPT, 1)))
         return found
@@ -191,5 +195,10 @@ class StudyMirror:
             return {}
         return {k: float(v) for k, v in found.items()}
 
+    @property
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        """As the storage has them now; to be read only, for they are not copied."""
+        return self._study.get_trials(deepcopy=False)
+
     def _trial(self, number: int) -> optuna.Trial:
-        return optuna.Trial(self._study, self._study.trials[number]._trial_id)
+        return optuna.Trial(self._study, self._trials[number]._trial_id)

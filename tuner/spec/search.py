@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +13,9 @@ from tuner.spec.section import Number, Section, Switch, Text, Whole
 
 Positive = Annotated[Whole, Field(ge=1)]
 EARLY_STOPS = ("auto", "none", *modules_in("search/stopping"))
+STORAGE_PASSWORD = re.compile(r"(?<=://)([^:/]*):([^@]*)(?=@)")  # user and password, as SQLAlchemy reads them
+VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_PASSWORD_KEY = re.compile(r"[?&](password|passwd|sslpassword)=", re.IGNORECASE)
 
 
 class Goal(Section):
@@ -75,7 +79,8 @@ class Search(Section):
         "best (sampler auto).",
     )
     storage: Text | None = Field(
-        default=None, description="Optuna URL of the study; none: a file in the run directory."
+        default=None,
+        description="Optuna URL of the study, its password by reference; none: a file in the run directory.",
     )
 
     @field_validator("early_stop")
@@ -84,6 +89,16 @@ class Search(Section):
         if rule not in EARLY_STOPS:
             raise Fault(got=show(rule), right=f"one of {', '.join(EARLY_STOPS)}")
         return rule
+
+    @field_validator("storage")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        """The file is copied into the run directory and shown to people; the value is not printed."""
+        given = STORAGE_PASSWORD.search(url or "")
+        if (given and not VARIABLE.fullmatch(given[2])) or _PASSWORD_KEY.search(url or ""):
+            right = "postgresql+psycopg://USER@HOST/DATABASE with PGPASSWORD set, or USER:${VARIABLE}@HOST"
+            raise Fault(got="a URL with a password", right=right)
+        return url
 
 
 class Validation(Section):
