@@ -1,7 +1,7 @@
 """What the verdict is worth, on replayed runs of which the truth is known.
 
    python benchmarks/verdict.py [--runs 1000] [--profiles NAME ...] [--surfaces NAME ...] [--deployments N]
-                                [--jobs N] [--json FILE]
+                                [--sentinel N] [--jobs N] [--json FILE]
 
 Each run is a whole one over 20 configurations, all of which are tried: search, choice of candidates,
 validation in blocks, verdict, by the code of a real run with the experiment's defaults, under a simulated
@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 
 from verdicts.cases import PROFILES, SURFACES, TRUE_GAIN, experiment, surface
 from verdicts.figures import Share, smallest_gain
@@ -35,13 +36,14 @@ MOST_FALSE, LEAST_COVERED, LEAST_POWER = 0.05, 0.93, 0.80
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run to make; `blocks` and `trials` in place of the experiment's defaults."""
+    """One run to make; `blocks` and `trials` in place of the experiment's defaults, `sentinel` in trials."""
 
     surface: str
     profile: str
     seed: int
     blocks: int | None = None
     trials: int | None = None
+    sentinel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Run:
         covered: None where no interval was reported.
         error: log of the reported over the true factor of the gain; NaN without one.
         logs: of the blocks' ratios.
+        floor: the gain that the run said beforehand it would see; NaN where it could not.
+        moved: the run said that it drifted.
     """
 
     surface: str
@@ -63,6 +67,8 @@ class Run:
     best_gain: float
     error: float
     logs: tuple[float, ...]
+    floor: float = math.nan
+    moved: bool = False
 
     @property
     def found(self) -> bool:
@@ -73,7 +79,7 @@ class Run:
 def run_once(work: Work) -> Run:
     """One replayed run."""
     profile = PROFILES[work.profile]
-    given = experiment(profile.parallel, blocks=work.blocks, trials=work.trials)
+    given = experiment(profile.parallel, blocks=work.blocks, trials=work.trials, sentinel=work.sentinel)
     found = judged(given, surface(work.surface, profile.parallel), work.seed, profile.levels)
     gain = found.verdict.gain
     return Run(
@@ -86,6 +92,8 @@ def run_once(work: Work) -> Run:
         best_gain=found.best_gain,
         error=math.log1p(gain.share) - math.log1p(found.true_gain) if gain else math.nan,
         logs=tuple(math.log1p(b) for b in gain.blocks) if gain else (),
+        floor=found.floor,
+        moved=found.moved,
     )
 
 
@@ -107,6 +115,8 @@ class Line:
         deviation: of the blocks' log ratios around their own mean.
         blocks: that a gain rests on.
         smallest: the gain that such blocks show in 80 %.
+        told: the gain that the runs said beforehand they would see, median.
+        moved: runs that said they drifted.
     """
 
     surface: str
@@ -119,6 +129,8 @@ class Line:
     deviation: float
     blocks: int
     smallest: float
+    told: float
+    moved: Share
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Line:
@@ -140,6 +152,8 @@ class Line:
             deviation=deviation,
             blocks=blocks,
             smallest=smallest_gain(deviation, blocks) if blocks > 1 else math.nan,
+            told=median([r.floor for r in runs if not math.isnan(r.floor)] or [math.nan]),
+            moved=Share(sum(r.moved for r in runs), len(runs)),
         )
 
     def judged(self) -> list[tuple[str, bool]]:
@@ -170,6 +184,8 @@ def table(lines: Sequence[Line]) -> str:
         ("bias", lambda one: f"{one.bias:+.2%}"),
         ("block to block", lambda one: f"{one.deviation:.2%}"),
         ("shown in 80 %", lambda one: f"{one.smallest:.1%}"),
+        ("told before", lambda one: f"{one.told:.1%}"),
+        ("moved", lambda one: f"{one.moved.value:.0%}"),
     ]
     rows = [[title for title, _ in columns], ["---"] * len(columns)]
     rows += [[text(one) for _, text in columns] for one in lines]
@@ -182,7 +198,11 @@ def main() -> int:
     lines: list[Line] = []
     for profile in given.profiles:
         seeds = range(given.seed, given.seed + given.runs)
-        work = [Work(name, profile, seed, given.deployments) for name in given.surfaces for seed in seeds]
+        work = [
+            Work(name, profile, seed, given.deployments, sentinel=given.sentinel)
+            for name in given.surfaces
+            for seed in seeds
+        ]
         runs = many(work, jobs=given.jobs)
         lines += [Line.of(runs[i : i + given.runs]) for i in range(0, len(runs), given.runs)]
         print(f"{profile}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
@@ -203,6 +223,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--profiles", nargs="+", choices=[*PROFILES], default=[*PROFILES])
     parser.add_argument("--surfaces", nargs="+", choices=[*SURFACES], default=[*SURFACES])
     parser.add_argument("--deployments", type=int, help="blocks, in place of the experiment's default")
+    parser.add_argument("--sentinel", type=int, metavar="N", help="the baseline again after N trials")
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path)

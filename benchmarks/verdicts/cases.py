@@ -58,6 +58,7 @@ PROFILES: dict[str, Profile] = {
     "nodes": Profile(NoiseLevels(round_cv=0.005, node_cv=0.02, nodes=3), parallel=3),
     "two nodes": Profile(NoiseLevels(round_cv=0.005, node_cv=0.02, nodes=2), parallel=2),
     "drift": Profile(NoiseLevels(round_cv=0.005, drift_cv_per_hour=0.03, wave_cv=0.02)),
+    "strong drift": Profile(NoiseLevels(round_cv=0.005, drift_cv_per_hour=0.10, wave_cv=0.05)),
     "all": Profile(
         NoiseLevels(
             round_cv=0.01,
@@ -86,11 +87,14 @@ PROFILES: dict[str, Profile] = {
 
 
 @cache
-def experiment(parallel: int, *, blocks: int | None = None, trials: int | None = None) -> Experiment:
+def experiment(
+    parallel: int, *, blocks: int | None = None, trials: int | None = None, sentinel: int | None = None
+) -> Experiment:
     """The defaults of an experiment, over 20 configurations, all of which the grid sampler tries.
 
     Args:
         blocks, trials: in place of the default.
+        sentinel: the baseline again after so many trials; None for never.
     """
     validation = {} if blocks is None else {"deployments": blocks}
     budget = {} if trials is None else {"trials": trials}
@@ -107,7 +111,12 @@ def experiment(parallel: int, *, blocks: int | None = None, trials: int | None =
             "baseline": {"batch": 1, "slots": 1, "mode": "a"},
             "workload": {"scenario": "D(512,128)", "concurrency": 32},
             "objective": {"maximize": METRIC},
-            "search": {"sampler": "grid", "parallel": parallel, **budget},
+            "search": {
+                "sampler": "grid",
+                "parallel": parallel,
+                "sentinel": "none" if sentinel is None else sentinel,
+                **budget,
+            },
             "validation": validation,
         }
     )

@@ -25,7 +25,7 @@ def made_round(
 ) -> RoundResult:
     """A round of one point in which all requests are alike."""
     requests = max(1, round(tokens_per_second * seconds / 64))
-    spread = [ttft_ms * share for share in (0.9, 1.0, 1.1)]
+    spread = [ttft_ms * share for share in (0.9, 1.0, 1.1)] * 20  # enough to bound a p95
     histograms = {
         "ttft_ms": Histogram(spread),
         "tpot_ms": Histogram([10.0]),

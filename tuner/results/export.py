@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tuner.results.baseline_again import BaselineAgain
 from tuner.results.files import told, write_whole
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview
@@ -29,8 +30,8 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
     Returns:
         What best.json holds (schema 1): schema, run, experiment, experiment_hash, verdict, objectives,
         slos, winner and baseline (trial, params, arguments, metrics, ...; null where there is none), gain,
-        validation (one entry a deployment), pareto (of several objectives; else null), importance, serving,
-        paths.
+        validation (one entry a deployment), pareto (of several objectives; else null), noise_floor and drift
+        (null where they are not known), importance, serving, paths.
 
     Raises:
         UserError, WorldError: a file could not be written.
@@ -51,6 +52,7 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
         "gain": verdict.gain.to_json() if verdict.gain else None,
         "validation": [_deployment(line) for line in seen.validation],
         "pareto": front_json(seen, verdict),
+        **BaselineAgain(seen).to_json(),
         "importance": state.importance,
         "serving": _serving(export) if export else None,
         "paths": {

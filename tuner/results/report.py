@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tuner.results import sections, sections_front, sections_search
+from tuner.results import sections, sections_belief, sections_front, sections_search
 from tuner.results.figures import duration
 from tuner.results.files import write_whole
 from tuner.results.html import Charts
@@ -34,6 +34,7 @@ def render(seen: Overview) -> str:
         sections.verdict(seen),
         sections.comparison(seen),
         sections_front.front(seen, charts),
+        sections_belief.belief(seen, charts),
         sections.validation(seen, charts),
         sections_search.history(seen, charts),
         sections_search.parameters(seen, charts),

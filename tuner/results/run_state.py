@@ -36,6 +36,8 @@ class RunState:
         log_parameters: those searched on a logarithmic scale.
         planned_trials: the search's trials, the baseline among them; None for no bound.
         planned_blocks: of the validation; 0 for none.
+        planned_arms: configurations in each block, the baseline among them; 0 for none.
+        planned_rounds: of each deployment of the validation; 0 in runs that did not note it.
         startup_seconds: from the command to the first request, by part.
         elapsed_seconds: wall time of all sessions together.
         search_ended: why the search ended; "" while it goes on.
@@ -57,6 +59,8 @@ class RunState:
     log_parameters: tuple[str, ...] = ()
     planned_trials: int | None = None
     planned_blocks: int = 0
+    planned_arms: int = 0
+    planned_rounds: int = 0
     startup_seconds: dict[str, float] = field(default_factory=dict)
     search_ended: str = ""
     elapsed_seconds: float = 0.0

@@ -8,6 +8,7 @@ from tuner.results import charts_validation as charts
 from tuner.results.figures import figure, limit_text
 from tuner.results.html import Charts, Markup, details, facts, tag
 from tuner.results.html import table as html_table
+from tuner.results.limits import baseline_told
 from tuner.results.overview import BASELINE, Overview, outcome, why
 from tuner.results.pareto import gain_in
 from tuner.verdict import Outcome, Verdict
@@ -43,6 +44,7 @@ def verdict(seen: Overview) -> Markup:
 def _no_verdict(seen: Overview) -> Markup:
     said = f"This run is {seen.progress}: {len(seen.search)} trials have ended, and there is no verdict yet."
     inside: list[object] = [tag("span", seen.progress, class_="badge"), tag("div", said, class_="headline")]
+    inside += [tag("div", line) for line in baseline_told(seen)]
     if leader := seen.leader:
         pairs = zip(seen.state.goals or (seen.goal,), leader.values, strict=False)
         value = ", ".join(f"{goal.metric} {figure(value)}" for goal, value in pairs)

@@ -11,7 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tuner.results.baseline_again import BaselineAgain
 from tuner.results.figures import broken, duration, figure, limit_text
+from tuner.results.limits import baseline_told
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
 from tuner.results.pareto import gain_in, place_of, placed
@@ -71,6 +73,11 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
         table.add_row(
             "validation", f"{len(seen.validation)} deployments, block {blocks} of {state.planned_blocks}"
         )
+    again = BaselineAgain(seen)
+    told = {"limits": baseline_told(seen), "noise floor": again.floor_told(), "drift": again.drift_told()[:1]}
+    for title, sentences in told.items():
+        if sentences:
+            table.add_row(title, Text(" ".join(sentences)))
     table.add_row("best so far", Text(_best_so_far(seen)))
     if seen.front is not None and seen.front.points:
         table.add_row("Pareto front", Text(_front_so_far(seen.front)))

@@ -8,7 +8,7 @@ from tuner.search.history import Deployment, History, TrialRecord
 from tuner.search.worth import Worth, with_front
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
-from tuner.trial.ports import Objective, Phase, State
+from tuner.trial.ports import Objective, Phase, Score, State
 from tuner.verdict import Candidate, Outcome, Searched, Validated, Verdict, decide, without_validation
 
 
@@ -66,14 +66,22 @@ def _validated_run(
         why = "no deployment of the validation ended" if candidates else "nothing was worth validating"
         return _unvalidated(history, worth, why=why, search_ended=True)
 
-    def merged(trial: int, blocks: Sequence[int]) -> dict[str, float]:
+    def scored(trial: int, blocks: Sequence[int]) -> Score | None:
         rounds = [
             r
             for d in history.records[trial].in_phase(Phase.VALIDATION)
             if d.block in blocks and d.state is State.COMPLETE
             for r in d.rounds
         ]
-        return objective.score(rounds).violations if rounds else {}
+        return objective.score(rounds) if rounds else None
+
+    def merged(trial: int, blocks: Sequence[int]) -> dict[str, float]:
+        score = scored(trial, blocks)
+        return score.violations if score else {}
+
+    def bounded(trial: int, blocks: Sequence[int]) -> dict[str, float]:
+        score = scored(trial, blocks)
+        return score.bound_violations if score else {}
 
     return decide(
         measured,
@@ -84,6 +92,7 @@ def _validated_run(
         maximize=worth.maximize,
         metric=worth.name,
         merge=merged,
+        bound=bounded,
     )
 
 

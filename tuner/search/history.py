@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tuner.errors import Failure
+from tuner.search.levels import Levels
 from tuner.search.outlook import Outlook
 from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue, Phase, Score, State
@@ -26,6 +27,7 @@ class Deployment:
     block: int | None = None
     rounds: list[RoundResult] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)  # the mean so far, after each round
+    each: list[Score] = field(default_factory=list)  # each round alone; of the baseline's deployments only
     state: State | None = None  # None while it runs
     failure: Failure | None = None
     reason: str = ""
@@ -90,6 +92,7 @@ class History:
         self._front: tuple[tuple[int, ...], Front] | None = (
             None  # the last one, with the trials that it is of
         )
+        self._known_levels: tuple[int, Levels] | None = None  # with the deployments that they are of
         self.lost: dict[int, int] = {}  # numbers whose parameters nobody remembers -> attempts begun
 
     def add(self, record: TrialRecord) -> None:
@@ -119,6 +122,41 @@ class History:
             and len(d.scores) >= done
             and d.scores[done - 1].measured
         ]
+
+    def levelled(self, deployment: Deployment) -> Score | None:
+        """Its score as it would be, had the run stayed where it was when the baseline was first measured.
+
+        Only what is optimised is levelled, not what an SLO limits.
+        """
+        score = deployment.score
+        return score if score is None else self._levels().levelled(score, deployment.rounds)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the baseline's deployments of the search differ by more than their rounds explain."""
+        return any(drift is not None and drift.moved for drift in self._levels().drifts)
+
+    def lost_to_neighbours(self, sentinel: Deployment) -> float:
+        """By what share the leading objective is worse than trial 0's, measured alone; 0 within noise."""
+        first = self.records[0].search
+        if first is None:
+            return 0.0
+        measured = [(first.rounds, first.each), (sentinel.rounds, sentinel.each)]
+        drift = Levels.of(measured, self._goals[:1]).drifts[0]
+        return 0.0 if drift is None or not drift.moved else -math.expm1(drift.logs[-1])
+
+    def _levels(self) -> Levels:
+        """From the baseline's deployments of the search that were measured to their end."""
+        record = self.records.get(0)
+        found = [
+            d
+            for d in (record.deployments if record is not None else ())
+            if d.phase in (Phase.SEARCH, Phase.SENTINEL) and d.state is State.COMPLETE
+        ]
+        if self._known_levels is None or self._known_levels[0] != len(found):
+            measured = [(d.rounds, d.each) for d in found]
+            self._known_levels = len(found), Levels.of(measured, self._goals)
+        return self._known_levels[1]
 
     def merit(self, score: Score) -> float:
         """The one figure by which feasible configurations compare; higher is better.

@@ -73,6 +73,7 @@ def unfinished(history: History, study: StudyMirror, *, rounds: int) -> list[Ass
 
 def _deployment(line: TrialLine, rounds: list[RoundResult], objective: Objective) -> Deployment:
     rounds = sorted(rounds, key=lambda r: r.number)
+    told = line.trial == 0 and line.phase in (Phase.SEARCH, Phase.SENTINEL)
     return Deployment(
         trial=line.trial,
         phase=line.phase,
@@ -80,6 +81,7 @@ def _deployment(line: TrialLine, rounds: list[RoundResult], objective: Objective
         block=line.block,
         rounds=rounds,
         scores=[objective.score(rounds[: i + 1]) for i in range(len(rounds))],
+        each=[objective.score([r]) for r in rounds if r.usable] if told else [],
         state=line.state,
         failure=line.failure,
         reason=line.reason,

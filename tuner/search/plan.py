@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
+from tuner.results.baseline_again import assumed_told
 from tuner.results.figures import duration
 from tuner.search.plan_memory import memory_lines
 from tuner.search.plan_objectives import dearest, gain_text, objective_lines, warm_text
+from tuner.search.plan_percentiles import percentile_lines
 from tuner.search.samplers import SAMPLERS
+from tuner.search.sentinels import default_every
 from tuner.search.stopping import described
 from tuner.spec import Experiment
-from tuner.spec.metrics import METRICS
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import ParamValue
+from tuner.verdict.noise_floor import Design
 
-ABOVE = 5  # observations above a percentile that make it worth stating
+ASSUMED = (0.01, 0.03)  # a quiet machine's and a busy one's scatter from deployment to deployment
 
 
 def plan_lines(
@@ -49,6 +51,10 @@ def plan_lines(
         ),
         ("stopping", stopping_text(experiment)),
     ]
+    if every := sentinel_every(experiment):
+        lines.append(
+            ("sentinel", f"the baseline again after every {every} trials, and once the search ended")
+        )
     lines[4:4] = [("warm start", text) for text in [*warm, *warm_text(search, warm)]]
     if search.minimum_gain is not None:
         lines.append(("minimum gain", gain_text(search.minimum_gain)))
@@ -63,10 +69,8 @@ def plan_lines(
                 f"{deployments} in paired blocks, {_share(experiment):.0%} of the rounds",
             )
         )
-    lines += objective_lines(experiment)
-    lines += [("memory", line) for line in memory_lines(experiment)]
-    lines.append(("cost", _cost(experiment, parallel)))
-    lines += [("percentiles", text) for text in _percentiles(experiment)]
+        lines.append(("noise floor", assumed_told(ASSUMED, _design(experiment))))
+    lines += [("percentiles", text) for text in percentile_lines(experiment)]
     return lines
 
 
@@ -106,9 +110,22 @@ def most_trials(experiment: Experiment) -> int:
     return min(experiment.search.trials, size + (not space.complete(space.baseline)))
 
 
+def sentinel_every(experiment: Experiment) -> int | None:
+    """After how many trials of the search the baseline is measured again; None for never."""
+    asked = experiment.search.sentinel
+    if asked == "none":
+        return None
+    return default_every(most_trials(experiment)) if asked == "auto" else asked
+
+
 def _validation_deployments(experiment: Experiment) -> int:
     v = experiment.validation
     return (v.top + 1) * v.deployments if v.enabled else 0
+
+
+def _design(experiment: Experiment) -> Design:
+    v = experiment.validation
+    return Design(arms=v.top + 1, blocks=v.deployments, rounds=v.rounds or experiment.workload.rounds)
 
 
 def _share(experiment: Experiment) -> float:
@@ -175,34 +192,3 @@ def _point(point: LoadPoint) -> str:
     else:
         how = ""
     return f"{point.name} {point.described()}{how}"
-
-
-def _percentiles(experiment: Experiment) -> list[str]:
-    """A line for each percentile that is asked for: how many requests it needs, and whether they come."""
-    asked = [*experiment.slo, *(g.metric for g in experiment.objective)]
-    lines = []
-    for name in dict.fromkeys(asked):
-        quantile = METRICS[name.rpartition(".")[2]].quantile
-        if quantile is None:
-            continue
-        needed = math.ceil(ABOVE / (1 - quantile))
-        seconds = experiment.workload.rounds * experiment.workload.round_seconds
-        for point in experiment.workload.points:
-            if "." in name and name.partition(".")[0] != point.name:
-                continue
-            if point.rate_search is not None:
-                window = experiment.workload.round_seconds
-                lines.append(
-                    f"{name} needs {needed} requests a probe: below {needed / window:.3g}/s it has fewer"
-                )
-            elif point.request_rate is None:
-                lines.append(
-                    f"{name} needs {needed} requests a trial: {needed / seconds:.1f} per second; "
-                    "a slower configuration is judged on fewer"
-                )
-            elif (sent := point.level.mean * point.mean_turns * seconds) < needed:
-                lines.append(
-                    f"{name} needs {needed} requests, {point.name} sends {sent:.0f}"
-                    ": the rounds are too short for it"
-                )
-    return list(dict.fromkeys(lines))

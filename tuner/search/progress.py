@@ -179,12 +179,15 @@ class Progress:
         each = sum(d.seconds for d in ended) / len(ended) if ended else 0.0
         searching = sum(d.phase is Phase.SEARCH for d in ended)
         trials = 0 if self._strategy.search_ended else max(0, self._planned[0] - searching)
-        validating = max(0, self._planned[1] - (len(ended) - searching))
+        validated = sum(d.phase is Phase.VALIDATION for d in ended)
+        validating = max(0, self._planned[1] - validated)
         return each * (trials + validating) / self._parallel
 
 
 def _name(assignment: Assignment) -> str:
     base = f"trial {assignment.trial}"
+    if assignment.phase is Phase.SENTINEL:
+        return f"baseline, sentinel {assignment.attempt}"
     if assignment.phase is not Phase.SEARCH:
         base += f" block {(assignment.block or 0) + 1}"
     return base + (" again" if assignment.phase is Phase.SEARCH and assignment.attempt > 1 else "")

@@ -70,6 +70,8 @@ def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunS
         log_parameters=tuple(n for n, p in experiment.parameters.items() if getattr(p, "log", False)),
         planned_trials=search.trials,
         planned_blocks=validation.deployments if validation.enabled else 0,
+        planned_arms=validation.top + 1 if validation.enabled else 0,
+        planned_rounds=validation.rounds or experiment.workload.rounds,
     )
     name = new_run_name(experiment.name, now, options.runs)
     made = RunDirectory.create(options.runs, name, experiment_yaml=experiment.resolved_yaml(), state=state)
@@ -155,6 +157,7 @@ class Session:
             parallel=ray_run.parallel,
         )
         assembly.watch(progress)
+        assembly.watch(BaselineTeller(self.run, assembly.strategy, say=self._say))
         try:
             with Interrupt(assembly.strategy) as interrupt, progress:
                 ray_run.run(

@@ -4,83 +4,31 @@
     report(key, round) -> reason      why the trial should stop; None to go on
     tell(key, ...)                    how a deployment ended
 
-The search comes first, the baseline before all others; then, where something looks better than the
-baseline, the best few and the baseline are deployed again in paired blocks.
+The search comes first, the baseline before all others, and again after every so many trials (a sentinel);
+then, where something looks better than the baseline, the best few and the baseline are deployed again in
+paired blocks.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from tuner.errors import Failure, FailureClass
-from tuner.search.budget import Limits, Reserve, beyond, reserve_for, settled, spent
+from tuner.search.assignment import Assignment, Proposer, Settings
+from tuner.search.budget import Reserve, beyond, reserve_for, settled, spent
+from tuner.search.contenders import contenders
 from tuner.search.history import Deployment, History, Key, TrialRecord
-from tuner.search.outlook import Outlook
+from tuner.search.neighbours import Width, width_of
+from tuner.search.sentinels import is_due, sentinels
 from tuner.search.stopping import StoppingRule
 from tuner.search.validation import Plan, Simplifier, Validation
 from tuner.trial.ports import Objective, ParamValue, Phase, State
 from tuner.trial.rounds import RoundResult
 
+__all__ = ["ENDED_EARLIER", "MOST_ATTEMPTS", "Assignment", "Proposer", "Settings", "Strategy"]
 ENDED_EARLIER = "it ended in an earlier start of the run"
 MOST_ATTEMPTS = 3  # of one deployment that something else than its configuration ended
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One deployment to make and measure."""
-
-    trial: int
-    phase: Phase
-    attempt: int
-    params: dict[str, ParamValue]
-    rounds: int
-    block: int | None = None
-
-    @property
-    def key(self) -> Key:
-        """What names it."""
-        return self.trial, self.phase, self.attempt
-
-
-class Proposer(Protocol):
-    """Suggests configurations and learns from how they went.
-
-    Attributes:
-        outlook: what is expected of the last proposal; None where nothing is.
-    """
-
-    outlook: Outlook | None
-
-    def propose(self, number: int) -> dict[str, ParamValue] | None:
-        """The next configuration, never one proposed before; None when there is none left."""
-        ...
-
-    def learn(self, record: TrialRecord) -> None:
-        """Take in a search trial that ended."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a strategy is told once.
-
-    Attributes:
-        rounds, validation_rounds: of one deployment in the search and in validation.
-        top: how many candidates are validated; 0 for no validation.
-        blocks: deployments of each of them, and of the baseline.
-        parallel: trials that run side by side.
-    """
-
-    limits: Limits
-    rounds: int
-    validation_rounds: int
-    top: int
-    blocks: int
-    parallel: int
-    seed: int
 
 
 class Strategy:
@@ -110,6 +58,7 @@ class Strategy:
         self._again: deque[Assignment] = deque()
         self._running: set[Key] = set()
         self._lost: Counter[tuple[int, Phase, int | None]] = Counter()  # interruptions, of this session
+        self._sentinels_given_up = 0
         self._simplifier = simplifier
         self._validation: Validation | None = None
 
@@ -152,6 +101,8 @@ class Strategy:
         deployment.rounds.append(measured)
         score = self.objective.score(deployment.rounds)
         deployment.scores.append(score)
+        if deployment.trial == 0 and deployment.phase in (Phase.SEARCH, Phase.SENTINEL) and measured.usable:
+            deployment.each.append(self.objective.score([measured]))
         if self.stopped is not None:
             return self.stopped
         last = len(deployment.rounds) >= self._settings.rounds
@@ -185,6 +136,7 @@ class Strategy:
         if state is State.INTERRUPTED:
             self._lost[deployment.trial, deployment.phase, deployment.block] += 1
             again = self._try_again(record, deployment)
+            self._sentinels_given_up += deployment.phase is Phase.SENTINEL and not again
             if not again and self.stopped is None and key[:2] == (0, Phase.SEARCH):
                 self.baseline_lost = failure
                 self.stop("the baseline was interrupted too often")
@@ -207,6 +159,7 @@ class Strategy:
         """What is kept back of the budget for validation."""
         s = self._settings
         made = (s.top + 1) * s.blocks if s.top else 0
+        made += s.sentinel is not None  # the one at the end of the search
         return self._expected(made)
 
     def _expected(self, deployments: int) -> Reserve:
@@ -247,28 +200,58 @@ class Strategy:
     def _next_search(self, elapsed_seconds: float) -> Assignment | None:
         if 0 not in self.history.records:
             return self._start(self._baseline, number=0, attempt=1 + self.history.lost.pop(0, 0))
-        baseline = self.history.records[0].search
-        if baseline is None or (baseline.state is None and not baseline.scores):
-            return None  # until the baseline serves, nothing says that anything can be deployed
+        width = self.width
+        if self._waits(width):
+            return None
         if self.search_ended is None and any(True for _ in self.history.deployments(Phase.VALIDATION)):
             self.search_ended = ENDED_EARLIER
         if self.search_ended is None:
             self.search_ended = spent(
                 self._settings.limits, self.history, elapsed_seconds=elapsed_seconds, reserve=self.reserve()
             )
-        if self.search_ended is not None:
-            return None
-        params = self._proposer.propose(self.history.next_number())
+        sentinel = self._sentinel(width)
+        if sentinel is not None or self.search_ended is not None:
+            return sentinel
+        params, outlook = self._proposer.propose(self.history.next_number()), self._proposer.outlook
         if params is None:
             self.search_ended = "every configuration of the space was tried"
-            return None
-        outlook = self._proposer.outlook
-        self.search_ended = settled(self._settings.limits, self.history, outlook)
-        if self.search_ended is not None:
-            return None
+        else:
+            self.search_ended = settled(self._settings.limits, self.history, outlook)
+        if params is None or self.search_ended is not None:
+            return self._sentinel(width)
         found = self._start(params, number=self.history.next_number(), attempt=1)
         self.history.records[found.trial].outlook = outlook
         return found
+
+    def _waits(self, width: Width) -> bool:
+        """Whether nothing of the search may start now."""
+        baseline = self.history.records[0].search
+        if baseline is None or (baseline.state is None and not baseline.scores):
+            return True  # until the baseline serves, nothing says that anything can be deployed
+        if baseline.state is None and not width.settled:
+            return True  # it has the machine to itself
+        return self._settings.by_neighbours and len(self._running) >= width.now
+
+    @property
+    def width(self) -> Width:
+        """How many trials of the search run side by side."""
+        if not self._settings.by_neighbours:
+            return Width(self._settings.parallel, settled=True)
+        return width_of(self.history, self._settings.parallel)
+
+    def _sentinel(self, width: Width) -> Assignment | None:
+        """The baseline again, where that is due: beside neighbours at first, then after so many trials."""
+        made, ended = sentinels(self.history), self.search_ended is not None
+        running, given_up = any(d.state is None for d in made), self._sentinels_given_up
+        due = not (width.settled or ended or running or given_up)
+        if not due and self._settings.sentinel is not None:
+            early = len(width.lost) + (not width.settled)
+            every, besides = self._settings.sentinel, given_up - early
+            due = is_due(self.history, every=every, search_ended=ended, besides=besides)
+        if not due:
+            return None
+        attempt = 1 + max((d.attempt for d in made), default=0)
+        return Assignment(0, Phase.SENTINEL, attempt, dict(self._baseline), self._settings.rounds)
 
     def _start(self, params: Mapping[str, ParamValue], *, number: int, attempt: int) -> Assignment:
         self.history.add(TrialRecord(number, dict(params)))
@@ -280,22 +263,14 @@ class Strategy:
         if ended.failure is not None and ended.failure.kind is FailureClass.UNSCHEDULABLE:
             return False  # it has waited for room as long as deploy.schedule_seconds lets it
         attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
-        rounds = self._settings.rounds if ended.phase is Phase.SEARCH else self._settings.validation_rounds
+        s = self._settings
+        rounds = s.rounds if ended.phase in (Phase.SEARCH, Phase.SENTINEL) else s.validation_rounds
         self._again.append(
             Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block)
         )
         return True
 
     def candidates(self) -> list[TrialRecord]:
-        """The best few that look better than the baseline; all feasible ones count where it is not."""
-        baseline = self.history.records[0].search if self.history.records else None
-        if baseline is None or baseline.score is None or not self._settings.top:
-            return []
-        key = self.history.preference()
-        found = sorted(
-            (key(last.score), record.number)
-            for record in self.history.winners()
-            if (last := record.search) is not None and last.score is not None
-        )
-        better = [number for worth, number in found if worth < key(baseline.score)]
-        return [self.history.records[number] for number in better[: self._settings.top]]
+        """What the validation deploys again; see `contenders`."""
+        s = self._settings
+        return contenders(self.history, top=s.top, more=max(1.0, s.blocks * s.validation_rounds / s.rounds))

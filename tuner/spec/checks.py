@@ -13,6 +13,7 @@ from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
 from tuner.spec.hardware_checks import hardware_faults, metric_without_hardware, weights_faults
 from tuner.spec.metrics import METRICS
+from tuner.spec.percentiles import percentile_faults
 from tuner.spec.rate_checks import rate_faults
 from tuner.spec.search_checks import search_faults
 from tuner.spec.space import MOST_POINTS, Space
@@ -30,6 +31,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from _port(experiment)
     yield from _metrics(experiment)
     yield from rate_faults(experiment)
+    yield from percentile_faults(experiment)
     yield from search_faults(experiment)
     yield from weights_faults(experiment)
     names = list(_names(experiment))

@@ -67,6 +67,10 @@ class Search(Section):
         json_schema_extra={"enum": list(EARLY_STOPS)},
     )
     seed: Whole = Field(default=0, ge=0)
+    sentinel: Positive | Literal["auto", "none"] = Field(
+        default="auto",
+        description="The baseline is measured again after so many trials; auto: 20, from 40 trials on.",
+    )
     budget: Budget = Field(default_factory=Budget)
     warm_start: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
         default=None,

@@ -60,9 +60,12 @@ class Histogram:
 
     def quantile(self, q: float) -> float:
         """The value of rank ceil(q * count) (nearest rank), within RELATIVE_ERROR; NaN when empty."""
+        return self.at_rank(max(1, math.ceil(q * self.count)))
+
+    def at_rank(self, rank: int) -> float:
+        """The value of that rank, 1 the smallest, within RELATIVE_ERROR; NaN when empty."""
         if not self.count:
             return math.nan
-        rank = max(1, math.ceil(q * self.count))
         seen = 0
         for key in sorted(self._buckets):
             seen += self._buckets[key]
@@ -70,6 +73,11 @@ class Histogram:
                 value = 0.0 if key == _ZERO else 2 * _GAMMA**key / (_GAMMA + 1)
                 return min(max(value, self.minimum), self.maximum)
         return self.maximum
+
+    def count_above(self, value: float) -> int:
+        """How many lie above `value` (>= 0), those in its own bucket not among them."""
+        key = _ZERO if value <= _SMALLEST else math.ceil(math.log(value) / _LOG_GAMMA)
+        return sum(times for own, times in self._buckets.items() if own > key)
 
     def to_json(self) -> dict[str, object]:
         """A JSON object that `from_json` reads back without loss."""

@@ -12,6 +12,7 @@ from tuner.trial.batch_means import widening
 from tuner.trial.engine_totals import merged_engine
 from tuner.trial.histogram import Histogram
 from tuner.trial.ports import Score
+from tuner.trial.quantile_bound import clustered_rank, design_effect
 from tuner.trial.rate_score import score_of_rates
 from tuner.trial.rounds import HISTOGRAMS, PointResult, RoundResult
 from tuner.trial.student_t import NORMAL_975, t_975
@@ -67,6 +68,7 @@ class MergedObjective:
             intervals=tuple(self._interval(g.metric, points, geometric=True) for g in self.goals),
             violations=violations,
             certain_violations=certain,
+            bound_violations={m: self._violation(m, b) for m, b in self._bounds(points).items()},
             metrics={k: v for k, v in metrics.items() if not math.isnan(v)},
             measured=not reason,
             reason=reason,
@@ -100,6 +102,17 @@ class MergedObjective:
 
     def _violation(self, name: str, value: float, *, unknown: float = NOT_MEASURED) -> float:
         return violation(name, value, self.slos[name], unknown=unknown)
+
+    def _bounds(self, points: Mapping[str, list[PointResult]]) -> dict[str, float]:
+        """The upper bound of each percentile that an SLO stands on; of several load points the highest."""
+        found: dict[str, float] = {}
+        for name in self.slos:
+            metric, named = _metric(name), name.rpartition(".")[0]
+            if metric.quantile is None:
+                continue
+            chosen = [results for point, results in points.items() if named in ("", point)]
+            found[name] = max((upper_bound(metric, results) for results in chosen), default=math.inf)
+        return found
 
     def _kinder_end(self, name: str, points: Mapping[str, list[PointResult]]) -> float:
         low, high = self._interval(name, points, geometric=False)
@@ -160,13 +173,32 @@ def interval(metric: Metric, results: Sequence[PointResult]) -> Interval:
     little to tell.
     """
     if metric.quantile is not None:
-        histogram = totals(results).histograms[f"{metric.name.rsplit('_', 2)[0]}_ms"]
-        assert isinstance(histogram, Histogram)
-        return _quantile_interval(histogram, metric.quantile)
+        return _quantile_interval(_histogram(metric, results), metric.quantile)
     batches = [metric.formula(totals([r])) for r in results]
     if len(results) == 1 and metric.of_output_rate:
         return _interval_of_parts(metric, results[0])
     return t_interval([b for b in batches if not math.isnan(b)])
+
+
+def upper_bound(metric: Metric, results: Sequence[PointResult]) -> float:
+    """The one-sided 95 % upper bound of a percentile for one load point; infinite with too few requests."""
+    assert metric.quantile is not None
+    merged, estimate = _histogram(metric, results), math.nan
+    if merged.count:
+        estimate = merged.quantile(metric.quantile)
+    rounds = [_histogram(metric, [result]) for result in results]
+    effect = design_effect([(one.count, one.count_above(estimate)) for one in rounds if one.count])
+    rank = clustered_rank(merged.count, metric.quantile, effect)
+    return math.inf if rank is None else merged.at_rank(rank)
+
+
+def _histogram(metric: Metric, results: Sequence[PointResult]) -> Histogram:
+    """What a percentile is read from, merged."""
+    merged = Histogram()
+    for result in results:
+        if (own := result.histograms.get(f"{metric.name.rsplit('_', 2)[0]}_ms")) is not None:
+            merged.merge(own)
+    return merged
 
 
 def _interval_of_parts(metric: Metric, result: PointResult) -> Interval:

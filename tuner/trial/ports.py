@@ -6,6 +6,7 @@ implementation, the fakes included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,7 @@ class Phase(StrEnum):
     """What a deployment is for."""
 
     SEARCH = "search"
+    SENTINEL = "sentinel"  # the baseline again, between the trials of the search
     VALIDATION = "validation"
     SIMPLIFY = "simplify"
 
@@ -82,7 +84,9 @@ class TrialConfig:
     @property
     def name(self) -> str:
         """The deployment's name: a DNS label, the distinguishing part last."""
-        letter = {Phase.SEARCH: "a", Phase.VALIDATION: "v", Phase.SIMPLIFY: "s"}[self.phase]
+        letter = {Phase.SEARCH: "a", Phase.SENTINEL: "b", Phase.VALIDATION: "v", Phase.SIMPLIFY: "s"}[
+            self.phase
+        ]
         return f"{self.run[:8].rstrip('-')}-t{self.trial:04d}-{letter}{self.attempt}"
 
 
@@ -214,6 +218,8 @@ class Score:
         intervals: the 95 % interval of each value; (nan, nan) where it cannot be told.
         violations: SLO metric -> how far beyond the limit, as a share of the limit; <= 0 is within.
         certain_violations: the same for the end of the metric's interval that is kinder to the trial.
+        bound_violations: for SLOs on a percentile, the same for its one-sided 95 % upper bound; infinite with
+            too few requests for one. Other SLOs are not in it: they stand on the estimate.
         metrics: every metric of the merged rounds, `<point>.<metric>` and, over the points, `<metric>`.
         measured: False where no round may be trusted (all of them client-bound, invalid or contaminated), an
             objective cannot be told (NaN), or an SLO stands on what the engine does not offer.
@@ -229,11 +235,30 @@ class Score:
     measured: bool = True
     reason: str = ""
     unoffered: tuple[str, ...] = ()
+    bound_violations: dict[str, float] = field(default_factory=dict)
 
     @property
     def feasible(self) -> bool:
-        """Measured, and within every SLO."""
+        """Measured, and within every SLO by what was measured."""
         return self.measured and all(v <= 0 for v in self.violations.values())
+
+    @property
+    def surely_feasible(self) -> bool:
+        """Feasible, and every percentile within its limit by its upper bound too."""
+        return self.feasible and all(v <= 0 for v in self.bound_violations.values())
+
+    def expected_feasible(self, *, times: float) -> bool:
+        """Whether `times` as many requests of the same kind would be surely feasible, as far as can be told.
+
+        A bound lies beyond the estimate by what falls with the root of the number of requests. Where there
+        were too few for a bound the estimate decides.
+        """
+
+        def expected(slo: str, bound: float) -> float:
+            now = self.violations.get(slo, bound)
+            return now if math.isinf(bound) else now + (bound - now) / math.sqrt(times)
+
+        return self.feasible and all(expected(slo, v) <= 0 for slo, v in self.bound_violations.items())
 
 
 class Objective(Protocol):

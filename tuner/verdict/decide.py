@@ -24,13 +24,15 @@ def decide(
     metric: str = "the objective",
     baseline: int = 0,
     merge: Merge | None = None,
+    bound: Merge | None = None,
 ) -> Verdict:
     """The verdict over the validation's deployments.
 
     A candidate is out when one of its deployments failed (not reliable), when none was measured, or when
-    its merged rounds miss a limit. Who is best is chosen over the blocks that measured the baseline and
-    every candidate that is still in; the gain rests on those that measured the winner and the baseline, its
-    interval on the scatter of all arms (tuner/verdict/additive.py). With fewer than two such blocks there is
+    its merged rounds miss a limit or do not show, by the upper bound of a percentile, that they keep it. Who
+    is best is chosen over the blocks that measured the baseline and every candidate that is still in; the
+    gain rests on those that measured the winner and the baseline, its interval on the scatter of all arms
+    (tuner/verdict/additive.py). With fewer than two such blocks there is
     no interval, and so no gain is claimed. BETTER and BETTER_TIED are given only when the gain's 95 %
     interval lies above 0.
 
@@ -41,11 +43,14 @@ def decide(
         metric: the objective's name, for the sentences.
         merge: the violations of a trial's rounds merged over some of its blocks; without it the mean of
             the blocks' violations, which for percentiles is only a stand-in.
+        bound: the same for the upper bounds of percentiles; without it the estimates decide.
     """
-    arms = Arms(measured, maximize=maximize, merge=merge)
+    arms = Arms(measured, maximize=maximize, merge=merge, bound=bound)
     ordered = [c.trial for c in sorted(candidates, key=lambda c: (c.distance, c.rank, c.trial))]
     standing, notes = _sift(ordered, arms)
     notes += [say.baseline_failed(one.block, one.failure) for one in arms.failures(baseline)]
+    if arms.feasible(baseline) and not arms.surely_feasible(baseline):
+        notes.append(say.baseline_not_shown(arms.bounds(baseline)))
     if not standing:
         return _none_standing(arms, ordered, baseline, notes)
 
@@ -64,7 +69,7 @@ def decide(
         return made(
             outcome=Outcome.ONLY_WINNER_FEASIBLE,
             winner=winner,
-            headline=say.only_winner(winner),
+            headline=say.only_winner(winner, arms.violations(baseline)),
             details=(why, *_why_nearest(choice), *notes),
             gain=fit.gain(winner, baseline) if rests_on else None,
             gain_of=winner if rests_on else None,
@@ -139,6 +144,8 @@ def _sift(candidates: Sequence[int], arms: Arms) -> tuple[list[int], list[str]]:
             notes.append(say.unmeasured(trial))
         elif not arms.feasible(trial):
             notes.append(say.infeasible(trial, arms.violations(trial)))
+        elif not arms.surely_feasible(trial):
+            notes.append(say.not_shown(trial, arms.bounds(trial)))
         else:
             standing.append(trial)
     return standing, notes
@@ -149,6 +156,18 @@ def _none_standing(arms: Arms, candidates: Sequence[int], baseline: int, notes: 
         why = "no candidate held up in the validation" if candidates else "no other trial was feasible"
         headline = say.baseline_alone(why)
         return Verdict(Outcome.NO_BETTER, baseline, baseline, headline, tuple(notes), out=tuple(candidates))
+    if unproven := [t for t in candidates if arms.feasible(t) and not arms.failures(t)]:
+        nearest = min(unproven, key=lambda t: max(arms.bounds(t).values()))
+        missed = {name: v for name, v in arms.bounds(nearest).items() if not v <= 0}
+        return Verdict(
+            Outcome.NOTHING_FEASIBLE,
+            baseline,
+            None,
+            say.nothing_shown(nearest, missed),
+            tuple(notes),
+            nearest=Nearest(nearest, missed),
+            out=tuple(candidates),
+        )
     measured = {t: arms.violations(t) for t in (baseline, *candidates) if arms.blocks(t)}
     return replace(_nothing_feasible(measured, baseline, notes), out=tuple(candidates))
 

@@ -10,6 +10,10 @@ Violations = Mapping[str, float]  # SLO metric -> share beyond the limit; <= 0 i
 Merge = Callable[[int, Sequence[int]], Violations]  # trial, blocks -> violations of the merged rounds
 
 
+def _no_bound(_trial: int, _blocks: Sequence[int]) -> Violations:
+    return {}
+
+
 def within(violations: Violations) -> bool:
     """Whether every limit is met; what cannot be told (NaN) is not met."""
     return all(v <= 0 for v in violations.values())
@@ -81,12 +85,20 @@ class Searched:
 class Arms:
     """The validation's deployments by trial and block."""
 
-    def __init__(self, measured: Sequence[Validated], *, maximize: bool, merge: Merge | None) -> None:
+    def __init__(
+        self,
+        measured: Sequence[Validated],
+        *,
+        maximize: bool,
+        merge: Merge | None,
+        bound: Merge | None = None,
+    ) -> None:
         self._by_trial: dict[int, dict[int, Validated]] = {}
         for one in measured:
             self._by_trial.setdefault(one.trial, {})[one.block] = one
         self._sign = 1 if maximize else -1
         self._merge = merge or self._mean
+        self._bound = bound or _no_bound
 
     def failures(self, trial: int) -> list[Validated]:
         """Its failed deployments, by block."""
@@ -111,6 +123,14 @@ class Arms:
         """Measured and within every limit, over `blocks` or all that it was measured in."""
         chosen = self.blocks(trial) if blocks is None else blocks
         return bool(chosen) and within(self._merge(trial, chosen))
+
+    def bounds(self, trial: int) -> Violations:
+        """By the upper bounds of percentiles, over all the blocks in which it was measured."""
+        return self._bound(trial, self.blocks(trial))
+
+    def surely_feasible(self, trial: int) -> bool:
+        """Feasible, and by the upper bounds of its percentiles too."""
+        return self.feasible(trial) and within(self.bounds(trial))
 
     def known_infeasible(self, trial: int) -> bool:
         """Measured and beyond a limit, or not measured because every deployment of it failed."""

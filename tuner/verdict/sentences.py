@@ -28,10 +28,15 @@ def trials(numbers: Sequence[int]) -> str:
 
 
 def misses(violations: Mapping[str, float]) -> str:
-    """'ttft_p95_ms by 12.0 %, error_rate (cannot be told)': the limits that are missed, worst first."""
+    """'ttft_p95_ms by 12.0 %, error_rate (cannot be told)': the limits that are missed, worst first.
+
+    Infinitely far is what too few requests say of a percentile's upper bound.
+    """
     worst = sorted(violations.items(), key=lambda item: -item[1] if not math.isnan(item[1]) else -math.inf)
     found = [
-        f"{name} (cannot be told)" if math.isnan(v) else f"{name} by {v * 100:.1f} %"
+        f"{name} ({'cannot be told' if math.isnan(v) else 'too few requests'})"
+        if not math.isfinite(v)
+        else f"{name} by {v * 100:.1f} %"
         for name, v in worst
         if not v <= 0
     ]
@@ -51,9 +56,11 @@ def no_better(candidate: int, gain: Gain, metric: str) -> str:
     )
 
 
-def only_winner(winner: int) -> str:
-    """Headline of ONLY_WINNER_FEASIBLE."""
-    return f"Only trial {winner} keeps every limit; the baseline does not."
+def only_winner(winner: int, baseline: Mapping[str, float]) -> str:
+    """Headline of ONLY_WINNER_FEASIBLE, with by how much the baseline misses."""
+    if all(v <= 0 for v in baseline.values()):
+        return f"Only trial {winner} keeps every limit; the baseline could not be measured."
+    return f"Only trial {winner} keeps every limit; the baseline misses {misses(baseline)}."
 
 
 def nothing_feasible(nearest: int | None, violations: Mapping[str, float]) -> str:
@@ -61,6 +68,14 @@ def nothing_feasible(nearest: int | None, violations: Mapping[str, float]) -> st
     if nearest is None:
         return "Nothing is feasible: no configuration could be measured."
     return f"Nothing is feasible: trial {nearest} comes nearest and misses {misses(violations)}."
+
+
+def nothing_shown(nearest: int, bounds: Mapping[str, float]) -> str:
+    """Headline of NOTHING_FEASIBLE where a candidate keeps the limits by its estimate, and not surely."""
+    return (
+        f"Nothing is shown to be feasible: trial {nearest} keeps every limit by what was measured, but its "
+        f"95 % upper bound misses {misses(bounds)}; more rounds would tell."
+    )
 
 
 def too_few_blocks(winner: int, blocks: int) -> str:
@@ -112,6 +127,22 @@ def failed(trial: int, block: int, why: str) -> str:
 def infeasible(trial: int, violations: Mapping[str, float]) -> str:
     """A candidate is out: a limit is missed."""
     return f"Trial {trial} is out: over all its validation rounds it misses {misses(violations)}."
+
+
+def not_shown(trial: int, bounds: Mapping[str, float]) -> str:
+    """A candidate is out: within the limits by its estimate, and not by the bound."""
+    return (
+        f"Trial {trial} is out: it keeps every limit by what was measured, but over all its validation "
+        f"rounds its 95 % upper bound misses {misses(bounds)}."
+    )
+
+
+def baseline_not_shown(bounds: Mapping[str, float]) -> str:
+    """The baseline is within the limits by its estimate, and not by the bound."""
+    return (
+        "The baseline keeps every limit by what was measured, but its 95 % upper bound misses "
+        f"{misses(bounds)}."
+    )
 
 
 def unmeasured(trial: int) -> str:

@@ -9,7 +9,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -253,6 +253,7 @@ class Run:
                 yield Step(None, State.FAILED, b.failure)
             shaken = b.tokens * (1 + noise.uniform(-0.01, 0.01))
             measured = _made_round(number, tokens_per_second=shaken, ttft_ms=b.ttft, trust=b.trust)
+            measured = replace(measured, started=1_700_000_000.0 + self.seconds)
             yield Step(
                 measured, State.COMPLETE if number == rounds else None, times={"rounds": 10.0 * number}
             )

@@ -56,7 +56,7 @@ def outcomes_of(
 ) -> Outcomes:
     """What the search trials of a history teach; without `stopped`, of those measured to the end alone."""
     seen = [(r, last) for _, r in sorted(history.records.items()) if (last := r.search) is not None]
-    scores = [_taught(last, stopped=stopped) for _, last in seen]
+    scores = [_taught(last, history, stopped=stopped) for _, last in seen]
     states = [last.state for _, last in seen]
     ended = (State.COMPLETE, State.STOPPED, State.FAILED)
     costs = [d.seconds if d.state in ended and d.seconds > 0 else math.nan for _, d in seen]
@@ -74,9 +74,9 @@ def outcomes_of(
     )
 
 
-def _taught(last: Deployment, *, stopped: bool) -> Score | None:
-    """The score that a deployment teaches; that of one that runs is known for its rounds so far."""
-    score = last.score
+def _taught(last: Deployment, history: History, *, stopped: bool) -> Score | None:
+    """The score that a deployment teaches, the run's drift taken out; one that runs, its rounds so far."""
+    score = history.levelled(last)
     if score is None or not score.measured or last.state in (State.FAILED, State.INTERRUPTED):
         return None
     return score if stopped or last.state is State.COMPLETE else None

@@ -76,7 +76,7 @@ def assembled(
     history, clock, store = History(goals), SimulatedClock(), MemoryStore(keep_lines)
     settings = settings_of(experiment, places)
     strategy = Strategy(
-        settings if validated else replace(settings, top=0),
+        settings if validated else replace(settings, top=0, sentinel=None),
         baseline=experiment.space.baseline,
         objective=objective,
         history=history,

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 
 from tuner.search.conclusion import concluded
+from tuner.search.history import History
 from tuner.search.replay.assembled import assembled
 from tuner.search.replay.noise import Noise, NoiseLevels
 from tuner.search.replay.surface import Surface
 from tuner.search.replay.truth import Truth
 from tuner.spec import Experiment
-from tuner.trial.ports import Phase
+from tuner.trial.ports import Phase, State
 from tuner.verdict import Verdict
+from tuner.verdict.noise_floor import Design, scatter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class Judged:
         best_gain: the largest there was to find.
         candidates: that were validated.
         seconds, validation_seconds: of the simulated clock.
+        floor: the gain that the run said, before its validation, it would see in 80 of 100; NaN where it
+            could not.
+        moved: the run said that it drifted.
     """
 
     seed: int
@@ -33,6 +38,8 @@ class Judged:
     candidates: int
     seconds: float
     validation_seconds: float
+    floor: float = math.nan
+    moved: bool = False
 
     @property
     def covered(self) -> bool | None:
@@ -82,4 +89,24 @@ def judged(
         candidates=len(candidates),
         seconds=made.simulation.spent.seconds,
         validation_seconds=math.fsum(sum(times.values()) for times in validation),
+        floor=_floor(history, given, len(candidates)),
+        moved=history.moved,
     )
+
+
+def _floor(history: History, experiment: Experiment, candidates: int) -> float:
+    """As `tuner.results.baseline_again` tells it, of the validation that was made."""
+    goal = experiment.objective[0]
+    sign = 1 if goal.is_maximized else -1
+    scatter = scatter_of(
+        [
+            [sign * math.log(score.values[0]) for score in d.each]
+            for d in history.records[0].deployments
+            if d.phase in (Phase.SEARCH, Phase.SENTINEL) and d.state is State.COMPLETE
+        ]
+    )
+    if scatter is None or not candidates:
+        return math.nan
+    v, rounds = experiment.validation, experiment.validation.rounds or experiment.workload.rounds
+    blocks = (v.top + 1) * v.deployments // (candidates + 1)  # the missing candidates' go to the others
+    return Design(candidates + 1, blocks, rounds).floor(scatter.of_deployment(rounds))
