@@ -14,17 +14,16 @@ from tuner.search.desk_ports import Watcher
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
-from tuner.search.neighbours import TRIALS_A_PLACE
-from tuner.search.plan import measuring_seconds, most_trials, sentinel_every
+from tuner.search.plan import measuring_seconds, most_trials
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
 from tuner.search.stopping import StoppingRule, rules_for
 from tuner.search.strategy import Settings, Strategy
 from tuner.search.study import StudyMirror, quiet
+from tuner.search.study_storage import Patience
 from tuner.spec import Experiment
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal, MergedObjective
-from tuner.search.study_storage import Patience
 from tuner.trial.ports import ParamValue
 
 BEYOND = "beyond its parts"  # what a trial costs that neither deploying nor rounds explain
@@ -58,33 +57,33 @@ class Assembly:
         backend: ServingBackend,
         parallel: int,
         elapsed: Callable[[], float],
+        say: Callable[[str], None],
     ) -> Assembly:
         """Everything for `run`, with what its earlier sessions measured.
 
-        say: Callable[[str], None],
-        Raises:
-            WorldError: the study's storage or the run directory cannot be read.
-        """
         Args:
             say: told in one line where something is waited for.
 
-        quiet()
+        Raises:
             UserError: `search.storage` names none that can be opened here.
+            WorldError: the study's storage or the run directory cannot be read.
+        """
+        quiet()
         goals = cls.goals_of(experiment)
         slos = dict(experiment.slo)
         objective = MergedObjective(goals, slos)
         history = recalled(run.rounds(), run.trials(), goals=goals, objective=objective)
+        storage = experiment.search.storage or f"sqlite:///{run.path / 'study.db'}"
         study = StudyMirror(
             storage,
             run.name,
-        storage = experiment.search.storage or f"sqlite:///{run.path / 'study.db'}"
             goals=goals,
             slos=tuple(slos),
             distributions=plain_distributions(experiment.space),
+            patience=Patience(storage, say=say),
         )
         study.repair(history.records)
         again = unfinished(history, study, rounds=experiment.workload.rounds)
-            patience=Patience(storage, say=say),
         proposer = proposer_of(experiment, history)
         for record in history.records.values():
             (proposer.learn if record.ended else proposer.recall)(record)
@@ -220,8 +219,4 @@ def settings_of(experiment: Experiment, parallel: int) -> Settings:
         blocks=validation.deployments,
         parallel=parallel,
         seed=search.seed,
-        sentinel=sentinel_every(experiment),
-        by_neighbours=search.parallel == "auto"
-        and search.sentinel != "none"
-        and 1 < parallel <= most_trials(experiment) // TRIALS_A_PLACE,
     )

@@ -136,6 +136,13 @@ class Desk:
 
     def step(self, key: Key, step: Step) -> bool:
         """Take one round in; True when the trial is to end."""
+        measured = self._take_in(key, step)
+        if measured is not None and key[1] is Phase.SEARCH:
+            self._study.round(key[0], measured, self.strategy.deployment(key).scores[-1].values[0])
+        return self._open[key].stopping is not None
+
+    def _take_in(self, key: Key, step: Step) -> int | None:
+        """Write down and judge what the step measured; the round's number, None where there is no new one."""
         entry = self._open[key]
         entry.last = step
         if entry.cold is None and step.node:
@@ -157,13 +164,6 @@ class Desk:
         score = deployment.scores[-1]
         self._store.append_round(
             RoundLine(
-        measured = self._take_in(key, step)
-        if measured is not None and key[1] is Phase.SEARCH:
-            self._study.round(key[0], measured, self.strategy.deployment(key).scores[-1].values[0])
-        return self._open[key].stopping is not None
-
-    def _take_in(self, key: Key, step: Step) -> int | None:
-        """Write down and judge what the step measured; the round's number, None where there is no new one."""
                 *key,
                 round=measured,
                 metrics=self.strategy.objective.score([measured]).metrics,

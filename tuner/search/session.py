@@ -70,8 +70,6 @@ def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunS
         log_parameters=tuple(n for n, p in experiment.parameters.items() if getattr(p, "log", False)),
         planned_trials=search.trials,
         planned_blocks=validation.deployments if validation.enabled else 0,
-        planned_arms=validation.top + 1 if validation.enabled else 0,
-        planned_rounds=validation.rounds or experiment.workload.rounds,
     )
     name = new_run_name(experiment.name, now, options.runs)
     made = RunDirectory.create(options.runs, name, experiment_yaml=experiment.resolved_yaml(), state=state)
@@ -145,19 +143,18 @@ class Session:
             backend=self._backend,
             parallel=ray_run.parallel,
             elapsed=self._elapsed,
+            say=self._say,
         )
         self._watch.mark("study")
         self._greet(assembly)
         progress = Progress(
             self._console,
             strategy=assembly.strategy,
-            say=self._say,
             columns=assembly.columns,
             planned=assembly.planned,
             parallel=ray_run.parallel,
         )
         assembly.watch(progress)
-        assembly.watch(BaselineTeller(self.run, assembly.strategy, say=self._say))
         try:
             with Interrupt(assembly.strategy) as interrupt, progress:
                 ray_run.run(
