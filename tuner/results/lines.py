@@ -81,6 +81,7 @@ class TrialLine:
         accelerator_seconds: accelerators times seconds from having them to the deployment's end.
         price_per_hour: of the deployment; None where the experiment names no price.
         cold: the first use of the model on that node; None where that is not known.
+        expected_to_deploy: the probability that the search gave it when it was proposed; None for none.
         reason: why it was stopped, one line; "" where it was not.
         started: Unix time.
         ended: Unix time.
@@ -105,6 +106,7 @@ class TrialLine:
     engine_version: str = ""
     node: str = ""
     cold: bool | None = None
+    expected_to_deploy: float | None = None
     reason: str = ""
     started: float = 0.0
     ended: float = 0.0

@@ -248,6 +248,7 @@ class Desk:
     ) -> TrialLine:
         deployment = self.strategy.deployment(entry.assignment.key)
         score, last, trial = deployment.score, entry.last, entry.trial
+        outlook = self.strategy.history.records[trial.trial].outlook
         measured = score is not None and state in (State.COMPLETE, State.STOPPED)
         return TrialLine(
             trial=trial.trial,
@@ -269,6 +270,7 @@ class Desk:
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
             cold=entry.cold,
+            expected_to_deploy=outlook.deploys if outlook is not None else None,
             reason=self._reason(entry, state, deployment),
             started=entry.started,
             ended=ended,

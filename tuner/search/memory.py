@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tuner.results.lines import RoundLine, TrialLine
 from tuner.search.history import Deployment, History, Key, TrialRecord
+from tuner.search.outlook import Outlook
 from tuner.search.strategy import Assignment
 from tuner.search.study import StudyMirror
 from tuner.trial.objective import Goal
@@ -33,6 +34,8 @@ def recalled(
         measured[line.key].append(line.round)
     for ended in sorted(trials, key=lambda t: t.started):
         record = history.records.get(ended.trial) or TrialRecord(ended.trial, dict(ended.params))
+        if ended.expected_to_deploy is not None:
+            record.outlook = Outlook(0, ended.expected_to_deploy, None)
         history.add(record)
         record.deployments.append(_deployment(ended, measured.pop(ended.key, []), objective))
     for (number, phase, attempt), cut in measured.items():
