@@ -14,7 +14,8 @@ from tuner.search.desk_ports import Watcher
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
-from tuner.search.plan import measuring_seconds, most_trials
+from tuner.search.neighbours import TRIALS_A_PLACE
+from tuner.search.plan import measuring_seconds, most_trials, sentinel_every
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
 from tuner.search.stopping import StoppingRule, rules_for
@@ -219,4 +220,8 @@ def settings_of(experiment: Experiment, parallel: int) -> Settings:
         blocks=validation.deployments,
         parallel=parallel,
         seed=search.seed,
+        sentinel=sentinel_every(experiment),
+        by_neighbours=search.parallel == "auto"
+        and search.sentinel != "none"
+        and 1 < parallel <= most_trials(experiment) // TRIALS_A_PLACE,
     )

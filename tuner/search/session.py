@@ -22,6 +22,7 @@ from tuner.search.progress import Progress
 from tuner.search.ray_run import RayRun
 from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
 from tuner.search.strategy import ENDED_EARLIER
+from tuner.search.told import BaselineTeller
 from tuner.spec import Experiment
 from tuner.trial.serving import Serving
 from tuner.verdict import Verdict
@@ -70,6 +71,8 @@ def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunS
         log_parameters=tuple(n for n, p in experiment.parameters.items() if getattr(p, "log", False)),
         planned_trials=search.trials,
         planned_blocks=validation.deployments if validation.enabled else 0,
+        planned_arms=validation.top + 1 if validation.enabled else 0,
+        planned_rounds=validation.rounds or experiment.workload.rounds,
     )
     name = new_run_name(experiment.name, now, options.runs)
     made = RunDirectory.create(options.runs, name, experiment_yaml=experiment.resolved_yaml(), state=state)
@@ -155,6 +158,7 @@ class Session:
             parallel=ray_run.parallel,
         )
         assembly.watch(progress)
+        assembly.watch(BaselineTeller(self.run, assembly.strategy, say=self._say))
         try:
             with Interrupt(assembly.strategy) as interrupt, progress:
                 ray_run.run(
