@@ -4,11 +4,13 @@
                                 [--sentinel N] [--jobs N] [--json FILE]
 
 Each run is a whole one over 20 configurations, all of which are tried: search, choice of candidates,
-validation in blocks, verdict, by the code of a real run with the experiment's defaults, under a simulated
-clock. The noise is that of `tuner.search.replay.noise`. Surfaces: *flat*, nothing matters; *one*, one
-configuration is 5 % better and the others up to 12 % worse; *ladder*, steps of half a per cent, of which the
-best few are validated. Exit code 1 where a target is missed; a gain of 5 % counts towards its target where a
-paired t test of one known candidate, with the scatter between the blocks that was seen, shows it in 80 %.
+validation in blocks, simplification, verdict, by the code of a real run with the experiment's defaults, under
+a simulated clock. The noise is that of `tuner.search.replay.noise`. Surfaces: *flat*, nothing matters; *one*,
+one configuration is 5 % better and the others up to 12 % worse; *ladder*, steps of half a per cent, of which
+the best few are validated; *spare*, where one of the winner's flags is worth 0.2 % and one 1.15 %, a little
+more than the simplifier may give away. Exit code 1 where a target is missed; a gain of 5 % counts towards its
+target where a paired t test of one known candidate, with the scatter between the blocks that was seen, shows
+it in 80 %.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from verdicts.figures import Share, smallest_gain
 from tuner.search.replay.verdicts import judged
 
 MOST_FALSE, LEAST_COVERED, LEAST_POWER = 0.05, 0.93, 0.80
+FEWEST_JUDGED = 20  # of which a share is held against its target
+MOST_GIVEN_AWAY = 0.05  # of what truly costs more than the margin, that may take the winner's place
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ class Run:
         logs: of the blocks' ratios.
         floor: the gain that the run said beforehand it would see; NaN where it could not.
         moved: the run said that it drifted.
+        tried: flags were put back, and measured so.
+        taken: that took the winner's place.
+        too_much: it truly gives away more than the margin.
     """
 
     surface: str
@@ -67,6 +74,9 @@ class Run:
     best_gain: float
     error: float
     logs: tuple[float, ...]
+    tried: bool
+    taken: bool
+    too_much: bool
     floor: float = math.nan
     moved: bool = False
 
@@ -94,6 +104,9 @@ def run_once(work: Work) -> Run:
         logs=tuple(math.log1p(b) for b in gain.blocks) if gain else (),
         floor=found.floor,
         moved=found.moved,
+        tried=found.verdict.simplified is not None,
+        taken=bool(found.verdict.simplified and found.verdict.simplified.taken),
+        too_much=found.would_lose > given.validation.margin,
     )
 
 
@@ -117,6 +130,8 @@ class Line:
         smallest: the gain that such blocks show in 80 %.
         told: the gain that the runs said beforehand they would see, median.
         moved: runs that said they drifted.
+        taken: a simplified configuration took the winner's place, of those tried.
+        given_away: the same, of those that truly cost more than the margin.
     """
 
     surface: str
@@ -131,6 +146,8 @@ class Line:
     smallest: float
     told: float
     moved: Share
+    taken: Share
+    given_away: Share
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Line:
@@ -154,6 +171,8 @@ class Line:
             smallest=smallest_gain(deviation, blocks) if blocks > 1 else math.nan,
             told=median([r.floor for r in runs if not math.isnan(r.floor)] or [math.nan]),
             moved=Share(sum(r.moved for r in runs), len(runs)),
+            taken=Share(sum(r.taken for r in runs), sum(r.tried for r in runs)),
+            given_away=Share(sum(r.taken for r in runs if r.too_much), sum(r.too_much for r in runs)),
         )
 
     def judged(self) -> list[tuple[str, bool]]:
@@ -169,6 +188,10 @@ class Line:
         if self.surface == "one" and self.smallest <= TRUE_GAIN:
             text = f"{where}: {TRUE_GAIN:.0%} found in {self.found}, at least {LEAST_POWER:.0%}"
             told.append((text, self.found.value >= LEAST_POWER))
+        if self.given_away.of >= FEWEST_JUDGED:
+            share = f"{self.given_away}, at most {MOST_GIVEN_AWAY:.0%}"
+            text = f"{where}: what costs more than the margin put in the winner's place in {share}"
+            told.append((text, self.given_away.value <= MOST_GIVEN_AWAY))
         return told
 
 
@@ -186,6 +209,8 @@ def table(lines: Sequence[Line]) -> str:
         ("shown in 80 %", lambda one: f"{one.smallest:.1%}"),
         ("told before", lambda one: f"{one.told:.1%}"),
         ("moved", lambda one: f"{one.moved.value:.0%}"),
+        ("simplified, of tried", lambda one: str(one.taken)),
+        ("given away too much", lambda one: str(one.given_away)),
     ]
     rows = [[title for title, _ in columns], ["---"] * len(columns)]
     rows += [[text(one) for _, text in columns] for one in lines]

@@ -19,6 +19,7 @@ from tuner.verdict import Front, Point, Verdict, front_of
 
 Key = tuple[int, Phase, int]
 BASELINE = 0
+PAIRED = (Phase.VALIDATION, Phase.SIMPLIFY)  # deployments in blocks
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class Overview:
 
     @cached_property
     def validation(self) -> list[TrialLine]:
-        """The last validation deployment of each trial in each block, by block."""
-        last = {(line.block, line.trial): line for line in self.trials if line.phase is Phase.VALIDATION}
+        """The last deployment of each trial in each block of validation and simplification, by block."""
+        last = {(line.block, line.trial): line for line in self.trials if line.phase in PAIRED}
         return [last[key] for key in sorted(last, key=lambda k: (-1 if k[0] is None else k[0], k[1]))]
 
     def rounds_of(self, key: Key) -> list[RoundLine]:
@@ -109,8 +110,9 @@ class Overview:
         return {key: rounds for key, rounds in self._rounds_by_key.items() if key not in ended}
 
     def line_of(self, trial: int | None) -> TrialLine | None:
-        """What the search has of a trial."""
-        return next((line for line in self.search if line.trial == trial), None)
+        """What the search has of a trial; of one that it did not try, what the simplification has."""
+        found = (*self.search, *(line for line in self.validation if line.phase is Phase.SIMPLIFY))
+        return next((line for line in found if line.trial == trial), None)
 
     def bound_by(self, line: TrialLine | None) -> str:
         """What bounded a deployment, one line; "" where that is not known."""

@@ -18,6 +18,7 @@ from tuner.search.neighbours import TRIALS_A_PLACE
 from tuner.search.plan import measuring_seconds, most_trials, sentinel_every
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
+from tuner.search.simplify import WinnerSimplifier
 from tuner.search.stopping import StoppingRule, rules_for
 from tuner.search.strategy import Settings, Strategy
 from tuner.search.study import StudyMirror, quiet
@@ -42,6 +43,7 @@ class Assembly:
     desk: Desk
     columns: tuple[str, ...]
     planned: tuple[int, int]
+    simplifier: WinnerSimplifier
     _watchers: list[Watcher]
 
     @staticmethod
@@ -95,6 +97,7 @@ class Assembly:
             history=history,
             proposer=proposer,
             rules=rules_of(experiment, deploying_seconds=backend.assumed_deploy_seconds),
+            simplifier=(simplifier := WinnerSimplifier.of(experiment, goals, objective)),
         )
         strategy.resume(again)
         watchers: list[Watcher] = []
@@ -124,6 +127,7 @@ class Assembly:
             desk,
             columns,
             (most_trials(experiment), deployments),
+            simplifier,
             watchers,
         )
 

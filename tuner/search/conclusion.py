@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from tuner.search.history import Deployment, History, TrialRecord
 from tuner.search.worth import Worth, with_front
@@ -10,6 +11,14 @@ from tuner.spec.space import Space
 from tuner.trial.objective import Goal
 from tuner.trial.ports import Objective, Phase, Score, State
 from tuner.verdict import Candidate, Outcome, Searched, Validated, Verdict, decide, without_validation
+
+
+class Ending(Protocol):
+    """What follows the validation."""
+
+    def conclude(self, verdict: Verdict, history: History, candidates: Sequence[int]) -> Verdict:
+        """The verdict of the run, from that of its validation."""
+        ...
 
 
 def concluded(
@@ -21,25 +30,34 @@ def concluded(
     objective: Objective,
     interrupted: bool,
     validated: bool,
+    ending: Ending | None = None,
 ) -> Verdict:
     """The verdict of the run; of several objectives with their front, and the gain in each.
 
     Args:
+        ending: has the last word on what the validation found.
         candidates: what the validation was planned for, best first; empty where nothing of the search
             looked better than the baseline.
         interrupted: the run was cut short: no gain is claimed.
         validated: a validation was asked for.
     """
     worth = Worth.of(goals, history)
-    deployments = history.deployments(Phase.VALIDATION)
-    measured = [v for d in deployments if (v := _validated(d, worth)) is not None]
+    measured = measured_in(history, Phase.VALIDATION, worth)
     if interrupted:
         found = _unvalidated(history, worth, why="the run was interrupted", search_ended=False)
     elif not validated:
         found = _unvalidated(history, worth, why="validation is switched off", search_ended=True)
     else:
         found = _validated_run(history, measured, candidates, worth, space=space, objective=objective)
+        if ending is not None:
+            found = ending.conclude(found, history, [r.number for r in candidates])
+            measured += measured_in(history, Phase.SIMPLIFY, worth)
     return with_front(found, history, measured, worth) if len(goals) > 1 else found
+
+
+def measured_in(history: History, phase: Phase, worth: Worth) -> list[Validated]:
+    """The deployments of a phase that ended, as the verdict takes them."""
+    return [v for d in history.deployments(phase) if (v := _validated(d, worth)) is not None]
 
 
 def _validated_run(

@@ -40,7 +40,7 @@ def recalled(
         record.deployments.append(_deployment(ended, measured.pop(ended.key, []), objective))
     for (number, phase, attempt), cut in measured.items():
         if number not in history.records:
-            if phase is Phase.SEARCH:  # its parameters were in the study alone
+            if phase is not Phase.VALIDATION:  # its parameters were in the study alone, or nowhere
                 history.lost[number] = max(attempt, history.lost.get(number, 0))
         else:
             deployment = Deployment(number, phase, attempt, rounds=cut, state=State.INTERRUPTED)

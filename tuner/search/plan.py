@@ -13,6 +13,7 @@ from tuner.search.plan_percentiles import percentile_lines
 from tuner.search.samplers import SAMPLERS
 from tuner.search.sentinels import default_every
 from tuner.search.stopping import described
+from tuner.search.validation import ARMS
 from tuner.spec import Experiment
 from tuner.spec.workload import LoadPoint, Workload
 from tuner.trial.ports import ParamValue
@@ -69,6 +70,8 @@ def plan_lines(
                 f"{deployments} in paired blocks, {_share(experiment):.0%} of the rounds",
             )
         )
+        if validation.simplify:
+            lines.append(("simplify", _simplifying(experiment)))
         lines.append(("noise floor", assumed_told(ASSUMED, _design(experiment))))
     lines += [("percentiles", text) for text in percentile_lines(experiment)]
     return lines
@@ -126,6 +129,15 @@ def _validation_deployments(experiment: Experiment) -> int:
 def _design(experiment: Experiment) -> Design:
     v = experiment.validation
     return Design(arms=v.top + 1, blocks=v.deployments, rounds=v.rounds or experiment.workload.rounds)
+
+
+def _simplifying(experiment: Experiment) -> str:
+    v = experiment.validation
+    return (
+        f"flags of the winner that may be worth less than {v.margin * 100:g} % go back to the baseline's "
+        f"values where {v.deployments} blocks more can show it: up to {ARMS * v.deployments} deployments, "
+        "within the budget"
+    )
 
 
 def _share(experiment: Experiment) -> float:

@@ -207,6 +207,7 @@ class Session:
             objective=assembly.objective,
             interrupted=self.interrupted,
             validated=self._experiment.validation.enabled,
+            ending=assembly.simplifier,
         )
         self._state = replace(self._state, importance=assembly.study.importance())
         self._write_state(assembly, RunStatus.INTERRUPTED)

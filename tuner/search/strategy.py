@@ -181,21 +181,18 @@ class Strategy:
                 candidates=[r.number for r in self.candidates()],
                 simplifier=self._simplifier,
             )
-        planned = self._validation.next(
-            self._running, place, room=lambda count: self._has_room(count, elapsed_seconds)
-        )
+
+        def room(count: int) -> bool:
+            expected, limits = self._expected(count), self._settings.limits
+            return not beyond(limits, self.history, elapsed_seconds=elapsed_seconds, reserve=expected)
+
+        planned = self._validation.next(self._running, place, room=room)
         if planned is None:
             return None
         phase, (trial, block) = self.phase, planned
         record = self.history.records[trial]
         attempt = 1 + max((d.attempt for d in record.in_phase(phase)), default=0)
         return Assignment(trial, phase, attempt, record.params, self._settings.validation_rounds, block)
-
-    def _has_room(self, deployments: int, elapsed_seconds: float) -> bool:
-        """Whether the budget has room for so many deployments after the validation."""
-        expected = self._expected(deployments)
-        limits = self._settings.limits
-        return not beyond(limits, self.history, elapsed_seconds=elapsed_seconds, reserve=expected)
 
     def _next_search(self, elapsed_seconds: float) -> Assignment | None:
         if 0 not in self.history.records:

@@ -112,6 +112,12 @@ class Validation(Section):
     top: Positive = Field(default=2, description="How many of the best are deployed again.")
     deployments: Positive = Field(default=3, description="How often each, and the baseline.")
     rounds: Positive | None = Field(default=None, description="Of each deployment; none: as in the workload.")
+    simplify: Switch = Field(
+        default=True, description="Flags of the winner go back to the baseline where that costs little."
+    )
+    margin: Number = Field(
+        default=0.01, gt=0, le=0.2, description="What that may cost, as a share of the winner's value."
+    )
 
 
 class Accuracy(Section):

@@ -23,8 +23,6 @@ _UNBUILT: dict[str, tuple[str, ...]] = {
     "accuracy.command": (),
     "search.window": (),
     "validation.loads": (),
-    "validation.simplify": (),
-    "validation.margin": (),
 }
 _RIGHT = {"accuracy.check": "off"}
 

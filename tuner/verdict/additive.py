@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Logs = Mapping[int, Mapping[int, float]]  # arm -> block -> log of its value, positive is better
 Nodes = Mapping[int, Mapping[int, str]]  # arm -> block -> where it ran; "" where that is not known
+Scatter = tuple[float, int]  # standard deviation of one cell's log, degrees of freedom; (NaN, 0): not known
 UNLIKE = 0.01  # a pair's scatter is its own where the rest would scatter so, either way, once in a hundred
 _RANK = 1e-9
 
@@ -69,11 +70,14 @@ class Additive:
 
     Args:
         nodes: of every cell; None where nodes do not matter.
+        also: the scatter that other blocks of the same kind have shown, as `scatter` has it; it counts with
+            that of these unless the two are so unlike that chance would hardly do it.
     """
 
-    def __init__(self, logs: Logs, nodes: Nodes | None = None) -> None:
+    def __init__(self, logs: Logs, nodes: Nodes | None = None, *, also: Scatter = (math.nan, 0)) -> None:
         self._logs = {arm: dict(of) for arm, of in logs.items()}
         self._nodes = nodes or {}
+        self._also = also
 
     def shared(self, one: int, other: int) -> list[int]:
         """The blocks in which both were measured."""
@@ -134,8 +138,10 @@ class Additive:
         return tuple(sorted({name for of in self._nodes.values() for name in of.values() if name}))
 
     @cached_property
-    def scatter(self) -> tuple[float, int]:
+    def scatter(self) -> Scatter:
         """The residual standard deviation of one cell, and its degrees of freedom; (NaN, 0) without any."""
+        if not self._cells:
+            return math.nan, 0
         fit = self._with_nodes if self.nodes_differ and self._all_known else self._plain
         return (math.sqrt(fit.squares / fit.degrees), fit.degrees) if fit.degrees > 0 else (math.nan, 0)
 
@@ -162,19 +168,24 @@ class Additive:
 
     @cached_property
     def _plain(self) -> _Fit:
-        return _Fit(self._cells, [self._logs[a][b] for a, b in self._cells])
+        return _Fit(self._cells, [self._logs[a][b] for a, b in self._cells], also=self._also)
 
     @cached_property
     def _with_nodes(self) -> _Fit:
         places = [self._nodes[a][b] for a, b in self._cells]
-        return _Fit(self._cells, [self._logs[a][b] for a, b in self._cells], places)
+        return _Fit(self._cells, [self._logs[a][b] for a, b in self._cells], places, also=self._also)
 
 
 class _Fit:
     """Least squares of cells (arm, block) by arm + block, and + node where those are given."""
 
     def __init__(
-        self, cells: Sequence[tuple[int, int]], seen: Sequence[float], places: Sequence[str] = ()
+        self,
+        cells: Sequence[tuple[int, int]],
+        seen: Sequence[float],
+        places: Sequence[str] = (),
+        *,
+        also: Scatter = (math.nan, 0),
     ) -> None:
         import numpy as np  # noqa: PLC0415  not at every start
 
@@ -196,6 +207,7 @@ class _Fit:
         residual = np.asarray(seen) - design @ self._fitted
         self.squares = float(residual @ residual)
         self.degrees = len(cells) - rank
+        self._variance, self._rests_on = self._pooled(also)
 
     def difference(self, one: int, other: int) -> Difference | None:
         """None where the two cannot be told from blocks or nodes, or nothing is left to tell the scatter."""
@@ -210,8 +222,8 @@ class _Fit:
         if abs(float(within @ within) - 2.0) > 1e-6:
             return None
         spread = self._scaled @ contrast
-        error = math.sqrt(self.squares / self.degrees * float(spread @ spread))
-        return Difference(float(contrast @ self._fitted), error, self.degrees)
+        error = math.sqrt(self._variance * float(spread @ spread))
+        return Difference(float(contrast @ self._fitted), error, self._rests_on)
 
     def is_unlike(self, pair: Difference) -> bool:
         """Whether the pair's own ratios scatter otherwise than the rest of the residual.
@@ -220,23 +232,37 @@ class _Fit:
         independent (C. R. Rao, "Linear Statistical Inference and Its Applications", 1973, section 4b), so
         that the ratio of their mean squares follows F.
         """
-        from scipy.special import fdtr  # noqa: PLC0415  scipy.stats would cost a second of every start
-
-        rest_degrees = self.degrees - pair.degrees
         own = pair.error**2 * (pair.degrees + 1) * pair.degrees / 2  # the pair's residual sum of squares
-        if rest_degrees < 1:
-            return False
-        rest = max(0.0, self.squares - own) / rest_degrees
-        if not rest:
-            return bool(own)
-        below = float(fdtr(pair.degrees, rest_degrees, own / pair.degrees / rest))
-        return below < UNLIKE / 2 or below > 1 - UNLIKE / 2
+        rest = max(0.0, self.squares - own)
+        return _unlike(own, pair.degrees, rest, self.degrees - pair.degrees)
+
+    def _pooled(self, also: Scatter) -> tuple[float, int]:
+        """Variance of a cell and the degrees of freedom that it rests on."""
+        if self.degrees < 1:
+            return math.nan, 0
+        deviation, degrees = also
+        others = deviation**2 * degrees if degrees else 0.0
+        if not degrees or _unlike(self.squares, self.degrees, others, degrees):
+            return self.squares / self.degrees, self.degrees
+        return (self.squares + others) / (self.degrees + degrees), self.degrees + degrees
 
     @property
     def node_effects(self) -> dict[str, float]:
         """Of each node, up to what is common to all."""
         first = len(self._fitted) - len(self._places)
         return {name: float(self._fitted[first + i]) for i, name in enumerate(self._places)}
+
+
+def _unlike(own: float, degrees: int, rest: float, rest_degrees: int) -> bool:
+    """Whether two sums of squares differ by more than chance does, either way, but `UNLIKE` of the time."""
+    from scipy.special import fdtr  # noqa: PLC0415  scipy.stats would cost a second of every start
+
+    if rest_degrees < 1 or degrees < 1:
+        return False
+    if not rest:
+        return bool(own)
+    below = float(fdtr(degrees, rest_degrees, own / degrees / (rest / rest_degrees)))
+    return below < UNLIKE / 2 or below > 1 - UNLIKE / 2
 
 
 def _paired(ratios: Sequence[float]) -> Difference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tuner.verdict.flags import FlagWorth, Simplified
 from tuner.verdict.gain import Gain
 from tuner.verdict.objectives import ObjectiveGain
 
@@ -49,6 +50,9 @@ class Verdict:
         nearest: for NOTHING_FEASIBLE, where anything was measured.
         blocks: the numbers of the blocks that the gain rests on.
         objectives: where there are several, each with its gain; `gain` is then that of their balance.
+        simplified: what became of the winner's flags that may go back; None where nothing was tried.
+        flags: what each flag of the winner is worth; empty where there is no winner but the baseline, or the
+            search measured too little to say.
         out: candidates that the validation found failing, beyond a limit, or could not measure.
         headline: one sentence for a person.
         details: further sentences, the weightiest first.
@@ -66,6 +70,8 @@ class Verdict:
     blocks: tuple[int, ...] = ()
     objectives: tuple[ObjectiveGain, ...] = ()
     out: tuple[int, ...] = ()
+    simplified: Simplified | None = None
+    flags: tuple[FlagWorth, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -93,6 +99,8 @@ class Verdict:
             "blocks": list(self.blocks),
             "objectives": [one.to_json() for one in self.objectives],
             "out": list(self.out),
+            "simplified": self.simplified.to_json() if self.simplified else None,
+            "flags": [one.to_json() for one in self.flags],
         }
 
     @classmethod
@@ -112,4 +120,6 @@ class Verdict:
             blocks=tuple(stored["blocks"]),
             objectives=tuple(map(ObjectiveGain.from_json, stored.get("objectives", ()))),
             out=tuple(stored.get("out", ())),
+            simplified=Simplified.from_json(stored["simplified"]) if stored.get("simplified") else None,
+            flags=tuple(map(FlagWorth.from_json, stored.get("flags", ()))),
         )

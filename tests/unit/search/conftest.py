@@ -24,6 +24,7 @@ from tuner.search.desk import Desk
 from tuner.search.history import Deployment, History, TrialRecord
 from tuner.search.memory import recalled, unfinished
 from tuner.search.proposer import plain_distributions
+from tuner.search.simplify import WinnerSimplifier
 from tuner.search.stopping import rules_for
 from tuner.search.strategy import Strategy
 from tuner.search.study import StudyMirror, quiet
@@ -168,6 +169,7 @@ class Run:
     strategy: Strategy = None  # type: ignore[assignment]
     desk: Desk = None  # type: ignore[assignment]
     study: StudyMirror = None  # type: ignore[assignment]
+    simplifier: WinnerSimplifier = None  # type: ignore[assignment]
     watchers: list[Any] = field(default_factory=list)
 
     def start(self, proposer: Any = None, rules: Any = None) -> Run:
@@ -175,6 +177,7 @@ class Run:
         experiment = self.experiment
         goals, slos = Assembly.goals_of(experiment), dict(experiment.slo)
         objective = MergedObjective(goals, slos)
+        self.simplifier = WinnerSimplifier.of(experiment, goals, objective)
         history = recalled(self.store.rounds, self.store.trials, goals=goals, objective=objective)
         self.study = StudyMirror(
             self.storage,
@@ -198,6 +201,7 @@ class Run:
             history=history,
             proposer=proposer,
             rules=rules,
+            simplifier=self.simplifier,
         )
         self.strategy.resume(again)
         self.desk = Desk(

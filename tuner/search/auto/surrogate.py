@@ -122,6 +122,18 @@ class Surrogate:
         left = np.maximum(before - np.einsum("ij,ij->j", half, half), 1e-10)
         return self._middle + self._scale * mean, self._scale * np.sqrt(left)
 
+    def covariance(self, tables: Sequence[Rows], levels: Levels, lines: Rows, apart: Rows) -> Rows:
+        """Of the noiseless values at a few configurations, (m, m), as `predict` has them.
+
+        Args:
+            apart: squared distances by parameter among them, (parameters, m, m).
+        """
+        ahead = lines / self._scale
+        cross = self._kernel.across(tables, levels) + self._lines @ ahead.T
+        half = solve_triangular(self._factor, cross, lower=True, check_finite=False)
+        before = self._kernel(apart) + ahead @ ahead.T
+        return np.asarray(self._scale**2 * (before - half.T @ half))
+
     @property
     def noise(self) -> float:
         """The standard deviation of a whole trial's measurement, in the values' own unit."""

@@ -17,6 +17,7 @@ from tuner.search.replay.outcome import Tracker
 from tuner.search.replay.simulated import SimulatedClock, Simulation
 from tuner.search.replay.surface import Surface
 from tuner.search.replay.truth import Truth
+from tuner.search.simplify import WinnerSimplifier
 from tuner.search.strategy import Strategy
 from tuner.search.study import quiet
 from tuner.spec import Experiment
@@ -36,6 +37,7 @@ class Assembled:
     goals: tuple[Goal, ...]
     objective: RecordedObjective
     strategy: Strategy
+    simplifier: WinnerSimplifier
     simulation: Simulation
     tracker: Tracker
     truth: Truth
@@ -74,6 +76,7 @@ def assembled(
     truth = truth or Truth(surface, goals, slos)
     objective = RecordedObjective(goals, slos)
     history, clock, store = History(goals), SimulatedClock(), MemoryStore(keep_lines)
+    simplifier = WinnerSimplifier.of(experiment, goals, objective)
     settings = settings_of(experiment, places)
     strategy = Strategy(
         settings if validated else replace(settings, top=0, sentinel=None),
@@ -82,6 +85,7 @@ def assembled(
         history=history,
         proposer=proposer_of(experiment, history, surface.space),
         rules=rules_of(experiment, deploying_seconds=surface.row(experiment.space.baseline).deploy_seconds),
+        simplifier=simplifier if validated else None,
     )
     desk = Desk(
         strategy,
@@ -106,7 +110,9 @@ def assembled(
         tracker=tracker,
         noise=noise,
     )
-    return Assembled(goals, objective, strategy, simulation, tracker, truth, store, places, shared)
+    return Assembled(
+        goals, objective, strategy, simplifier, simulation, tracker, truth, store, places, shared
+    )
 
 
 def _shared(surface: Surface, places: int, given: int | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tuner.search.conclusion import concluded
 from tuner.search.history import History
-from tuner.search.replay.assembled import assembled
+from tuner.search.replay.assembled import Assembled, assembled
 from tuner.search.replay.noise import Noise, NoiseLevels
 from tuner.search.replay.surface import Surface
 from tuner.search.replay.truth import Truth
@@ -24,6 +24,8 @@ class Judged:
     Attributes:
         true_gain: of the configuration that the verdict's gain is of, as `Gain.share`; NaN without a gain.
         best_gain: the largest there was to find.
+        would_lose: what is truly lost by what was tried in the winner's place, as a share of the winner's
+            value; NaN where nothing was.
         candidates: that were validated.
         seconds, validation_seconds: of the simulated clock.
         floor: the gain that the run said, before its validation, it would see in 80 of 100; NaN where it
@@ -35,6 +37,7 @@ class Judged:
     verdict: Verdict
     true_gain: float
     best_gain: float
+    would_lose: float
     candidates: int
     seconds: float
     validation_seconds: float
@@ -76,6 +79,7 @@ def judged(
         objective=made.objective,
         interrupted=False,
         validated=True,
+        ending=made.simplifier,
     )
     merit = math.log(made.truth.ratio(history.records[0].params) or math.nan)  # of the baseline, 0 the best
     gain_of = verdict.gain_of
@@ -86,6 +90,7 @@ def judged(
         verdict=verdict,
         true_gain=math.expm1(own - merit),
         best_gain=math.expm1(-merit),
+        would_lose=_lost(verdict, made),
         candidates=len(candidates),
         seconds=made.simulation.spent.seconds,
         validation_seconds=math.fsum(sum(times.values()) for times in validation),
@@ -110,3 +115,12 @@ def _floor(history: History, experiment: Experiment, candidates: int) -> float:
     v, rounds = experiment.validation, experiment.validation.rounds or experiment.workload.rounds
     blocks = (v.top + 1) * v.deployments // (candidates + 1)  # the missing candidates' go to the others
     return Design(candidates + 1, blocks, rounds).floor(scatter.of_deployment(rounds))
+
+
+def _lost(verdict: Verdict, made: Assembled) -> float:
+    tried = verdict.simplified
+    if tried is None:
+        return math.nan
+    records = made.strategy.history.records
+    left, before = (made.truth.ratio(records[trial].params) for trial in (tried.trial, tried.winner))
+    return 1 - left / before
