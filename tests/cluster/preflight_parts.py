@@ -7,6 +7,7 @@ from tuner.deploy.kubernetes.mounting import settle
 from tuner.deploy.kubernetes.preflight import findings
 from tuner.deploy.kubernetes.wanted import Wanted
 from tuner.errors import WorldError
+from tuner.spec import shipped
 from tuner.spec.deploy import Deploy
 from tuner.spec.model import Model, Storage
 from tuner.trial.ports import Phase, TrialConfig
@@ -24,14 +25,16 @@ def cluster_of(namespace, *, name: str = "") -> Cluster:
 
 
 def wanted_in(namespace, *, model: str = "tiny", kind: str = "BaseModel", deploy=None, **storage) -> Wanted:
+    given = {"backend": "ome", "runtime": "rt", **(deploy or {})}
+    names = {"ome": "inference_service.yaml.j2", "kubernetes": "deployment.yaml.j2"}
     return Wanted(
         task="t",
         model=Model.model_validate({"name": model, "kind": kind}),
         storage=Storage.model_validate(
             {"type": "pvc", "pvc_name": namespace.claim, "pvc_subpath": namespace.subpath, **storage}
         ),
-        deploy=Deploy.model_validate({"backend": "ome", "runtime": "rt", **(deploy or {})}),
-        template="",
+        deploy=Deploy.model_validate(given),
+        template=shipped.template(names[given["backend"]]),
     )
 
 
@@ -49,15 +52,16 @@ def base_model(namespace, name: str = "tiny", *, kind: str = "BaseModel", path: 
     }
 
 
-def serving_runtime(namespace) -> dict:
-    runner = {"name": "ome-container", "image": "engine", "command": ["/engine", "--model", "$(MODEL_PATH)"]}
+def serving_runtime(namespace, parts) -> dict:
+    runner = parts.container()
+    del runner["args"]
     return {
         "apiVersion": "ome.io/v1beta1",
         "kind": "ServingRuntime",
         "metadata": {"name": "rt", "namespace": namespace.name},
         "spec": {
             "supportedModelFormats": [{"modelFormat": FORMAT, "modelFramework": FRAMEWORK}],
-            "engineConfig": {"runner": runner},
+            "engineConfig": {"runner": runner, "volumes": parts.volumes},
         },
     }
 

@@ -71,7 +71,7 @@ def test_an_image_that_is_not_there_is_tried_again_elsewhere(bench, apply, remov
     if bench.kind == "ome":
         runtime = _runtime(bench, "no-image", image="registry.invalid/none/engine:404")
         apply(runtime)
-        found = bench.unprepared(runtime=runtime["metadata"]["name"]).prepared(trial())
+        found = bench.backend(runtime=runtime["metadata"]["name"])
     else:
         found = bench.backend(image="registry.invalid/none/engine:404")
     try:
@@ -94,7 +94,7 @@ def test_a_command_that_is_not_in_the_image(bench, apply, remove):
     if bench.kind == "ome":
         runtime = _runtime(bench, "no-command", command=["/no-such-program"])
         apply(runtime)
-        found = bench.unprepared(runtime=runtime["metadata"]["name"]).prepared(trial())
+        found = bench.backend(runtime=runtime["metadata"]["name"])
     else:
         found = bench.backend(command=["/no-such-program"])
     try:

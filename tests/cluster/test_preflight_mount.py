@@ -31,10 +31,10 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def guarded(new_namespace, admin_api, apply, until, ome_definitions) -> Iterator:
+def guarded(new_namespace, admin_api, apply, until, ome_definitions, engine_parts) -> Iterator:
     """A namespace on which the guard acts and nothing else."""
     with new_namespace("preflight-guarded", mount="nobody") as made:
-        apply([base_model(made), serving_runtime(made)])
+        apply([base_model(made), serving_runtime(made, engine_parts)])
         install_policies(admin_api, apply)
         until(lambda: "guard refused" in failure(made), seconds=30, what="the guard acts")
         yield made
@@ -80,10 +80,10 @@ def test_the_webhook_is_settled_on_while_it_acts_and_is_an_error_when_it_no_long
 
 
 @pytest.fixture(scope="module")
-def bare(new_namespace, apply, ome_definitions) -> Iterator:
+def bare(new_namespace, apply, ome_definitions, engine_parts) -> Iterator:
     """A namespace without any label, with the right to read what is of the cluster."""
     with new_namespace("preflight-bare", reader=True) as made:
-        apply([serving_runtime(made)])
+        apply([serving_runtime(made, engine_parts)])
         yield made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _cluster(experiment: Experiment, *, offline: bool) -> Iterator[Finding]:
     from tuner.deploy.backends import baseline_trial  # noqa: PLC0415
     from tuner.deploy.kubernetes.checks.finding import from_error, ok, parted  # noqa: PLC0415
     from tuner.deploy.kubernetes.client import Cluster  # noqa: PLC0415
+    from tuner.deploy.kubernetes.demand import demand_of  # noqa: PLC0415
     from tuner.deploy.kubernetes.manifests import wanted_of  # noqa: PLC0415
     from tuner.deploy.kubernetes.offline import offline_findings  # noqa: PLC0415
     from tuner.deploy.kubernetes.preflight import findings  # noqa: PLC0415
@@ -113,7 +115,8 @@ def _cluster(experiment: Experiment, *, offline: bool) -> Iterator[Finding]:
     except TunerError as error:
         yield from_error("API server", error)
         return
-    yield from findings(cluster, wanted_of(experiment), baseline_trial(experiment))
+    wanted = replace(wanted_of(experiment), demand=demand_of(experiment))
+    yield from findings(cluster, wanted, baseline_trial(experiment))
 
 
 def _exit_code(found: list[Finding]) -> int:

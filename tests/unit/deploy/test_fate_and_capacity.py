@@ -149,7 +149,7 @@ def test_only_a_pod_that_waits_for_accelerators_or_its_queue_is_waited_for():
     assert room_wanted([pod(), full], GPU) == (
         f"r-t0003-a1 waits for {GPU}: 0/2 nodes are available: 2 Insufficient {GPU}."
     )
-    assert "queue" in room_wanted([waiting("", "SchedulingGated")], GPU)
+    assert "scheduling gate" in room_wanted([waiting("", "SchedulingGated")], GPU)
     assert room_wanted([waiting("0/2 nodes are available: 2 Insufficient cpu.")], GPU) == ""
     going = copy.deepcopy(full)
     going["metadata"]["deletionTimestamp"] = "now"

@@ -93,6 +93,8 @@ def test_every_check_has_a_row_that_says_what_to_do():
     groups = {
         "Secrets",
         "pods",
+        "objects",
+        "pod",
         "engine",
     }  # a group's name, seen where a whole group fails; the local backend
     for subject in subjects - groups:

@@ -10,6 +10,8 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from tuner.deploy.kubernetes import pod_view as view
+from tuner.deploy.kubernetes.gates import held_back
+from tuner.deploy.kubernetes.placement import labels_match, usable
 from tuner.deploy.kubernetes.symptoms import shortened
 from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID
 
@@ -24,13 +26,22 @@ def quantity(given: object) -> Decimal:
 
 def requests(pod: Json) -> dict[str, Decimal]:
     """What a pod asks of its node: its containers together, or one of its init containers if that is more."""
+    return _of_pod(pod, _asked)
+
+
+def limits(pod: Json) -> dict[str, Decimal]:
+    """What it may take at most, counted in the same way; what a container has no limit for is left out."""
+    return _of_pod(pod, _limited)
+
+
+def _of_pod(pod: Json, of: Callable[[Json], Mapping[str, Decimal]]) -> dict[str, Decimal]:
     together: dict[str, Decimal] = defaultdict(Decimal)
     most: dict[str, Decimal] = defaultdict(Decimal)
     for container in pod["spec"]["containers"]:
-        for key, value in _asked(container).items():
+        for key, value in of(container).items():
             together[key] += value
     for container in pod["spec"].get("initContainers") or ():
-        for key, value in _asked(container).items():
+        for key, value in of(container).items():
             if container.get("restartPolicy") == "Always":
                 together[key] += value
             else:
@@ -40,7 +51,7 @@ def requests(pod: Json) -> dict[str, Decimal]:
 
 def free(nodes: Iterable[Json], pods: Iterable[Json], *, resource: str, ours: Callable[[Json], bool]) -> int:
     """Accelerators that trials may take: allocatable on nodes in use, less what others' pods hold."""
-    left = {view.name(node): _allocatable(node, resource) for node in nodes if _usable(node)}
+    left = {view.name(node): allocatable(node, resource) for node in nodes if usable(node)}
     for pod in pods:
         over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
         if view.node(pod) in left and not over and not ours(pod):
@@ -49,14 +60,27 @@ def free(nodes: Iterable[Json], pods: Iterable[Json], *, resource: str, ours: Ca
 
 
 def too_large(pod: Json, nodes: Iterable[Json]) -> str:
-    """Why no node could take the pod even if it were empty, in one line; "" where one could."""
+    """Why no node of those it may use could take the pod even if it were empty; "" where one could."""
     asked = requests(pod)
-    usable = [node for node in nodes if _usable(node)]
+    taking = [node for node in nodes if usable(node) and labels_match(node, pod["spec"])]
     for key, value in sorted(asked.items()):
-        most = max((_allocatable(node, key) for node in usable), default=Decimal())
-        if usable and value > most:
-            return f"it asks for {_text(value)} {key}, and no node has more than {_text(most)}"
+        most = max((allocatable(node, key) for node in taking), default=Decimal())
+        if taking and value > most:
+            return f"it asks for {shown(value)} {key}, and no node has more than {shown(most)}"
     return ""
+
+
+def at_once(asked: Mapping[str, Decimal], nodes: Iterable[Json]) -> int | None:
+    """How many pods that ask for so much `nodes` take together while they are empty; None for any number."""
+    limits = {key: value for key, value in asked.items() if value > 0}
+    if not limits:
+        return None
+    return sum(min(int(allocatable(node, key) // value) for key, value in limits.items()) for node in nodes)
+
+
+def allocatable(node: Json, resource: str) -> Decimal:
+    """What of it the node has for pods."""
+    return quantity((node.get("status", {}).get("allocatable") or {}).get(resource, 0))
 
 
 def room_wanted(pods: Iterable[Json], resource: str) -> str:
@@ -64,14 +88,21 @@ def room_wanted(pods: Iterable[Json], resource: str) -> str:
     for pod in pods:
         scheduled = view.condition(pod, "PodScheduled")
         message = str(scheduled.get("message", ""))
-        gated = scheduled.get("reason") == "SchedulingGated"
-        if not view.node(pod) and not view.ending(pod) and (gated or f"Insufficient {resource}" in message):
-            waits = "to be admitted to its queue" if gated else f"for {resource}"
+        gated = held_back(pod)
+        waits = gated or _lacking(message, resource)
+        if not view.node(pod) and not view.ending(pod) and waits:
             reasons = message.split(" preemption:", maxsplit=1)[0].split(" no new claims", maxsplit=1)[0]
             labels = pod["metadata"].get("labels") or {}
             name = labels.get(EXPERIMENT_ID, view.name(pod))
-            return shortened(f"{name} waits {waits}: {reasons}".rstrip(": "))
+            return shortened(f"{name} waits {waits}" if gated else f"{name} waits {waits}: {reasons}")
     return ""
+
+
+def _lacking(message: str, resource: str) -> str:
+    """Which accelerators the scheduler finds too few of, behind "waits "; "" for none."""
+    if f"Insufficient {resource}" in message:
+        return f"for {resource}"
+    return "for accelerators to claim" if "cannot allocate all claims" in message else ""
 
 
 def _asked(container: Json) -> Mapping[str, Decimal]:
@@ -82,13 +113,20 @@ def _asked(container: Json) -> Mapping[str, Decimal]:
     }
 
 
-def _allocatable(node: Json, resource: str) -> Decimal:
-    return quantity((node.get("status", {}).get("allocatable") or {}).get(resource, 0))
+def _limited(container: Json) -> Mapping[str, Decimal]:
+    given = (container.get("resources") or {}).get("limits") or {}
+    return {key: quantity(value) for key, value in given.items()}
 
 
-def _usable(node: Json) -> bool:
-    return view.holds(node, "Ready") and not node["spec"].get("unschedulable")
-
-
-def _text(value: Decimal) -> str:
+def shown(value: Decimal) -> str:
+    """Without trailing noughts."""
     return f"{value.normalize():f}"
+
+
+def amount(key: str, value: Decimal) -> str:
+    """Of a resource or a quota's key, as a person writes it: 4, 512Mi, 1.5Gi."""
+    if key.endswith(("memory", "storage")):
+        for unit, size in (("Gi", 2**30), ("Mi", 2**20)):
+            if value >= size:
+                return f"{value / size:.4g}{unit}"
+    return shown(value)

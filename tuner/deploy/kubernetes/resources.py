@@ -26,11 +26,14 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str, name: str = "", *, part: str = "") -> str:
-        """Of one object, of the collection without `name`, of all namespaces without `namespace`."""
+        """Of one object, of the collection without `name`, of all namespaces without `namespace`.
+
+        Without a plural it is that of the group's version, whose document lists its kinds.
+        """
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        tail = "".join(f"/{word}" for word in (name, part) if word)
-        return f"{root}{place}/{self.plural}{tail}"
+        tail = "".join(f"/{word}" for word in (self.plural, name, part) if word)
+        return f"{root}{place}{tail}"
 
 
 INFERENCE_SERVICE = Resource("ome.io", "v1beta1", "inferenceservices", "InferenceService")
@@ -47,6 +50,7 @@ EVENT = Resource("", "v1", "events", "Event")
 SECRET = Resource("", "v1", "secrets", "Secret")
 CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 NODE = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -54,6 +58,7 @@ RAY_CLUSTER = Resource("ray.io", "v1", "rayclusters", "RayCluster")
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 PRIORITY_CLASS = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False)
+POD_MONITOR = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 ACCESS_REVIEW = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )

@@ -71,7 +71,9 @@ RIGHTS = (
     _check(known.RAY_CLUSTER, "get", "trials do not go with the RayCluster that the driver runs in"),
     _check(known.CLAIM, "get", "the claim is not looked at"),
     _check(SERVICE_ACCOUNT, "get", "deploy.pod's service account is not looked at"),
-    _check(known.POD, "create", "no dry run shows that the claim gets mounted"),
+    _check(known.POD, "create", "no dry run shows that the claim gets mounted, and no pod lists its files"),
+    _check(known.POD, "delete", "no pod lists the model's files: it could not be taken away again"),
+    _check(known.RESOURCE_QUOTA, "list", "a quota that allows too little is not seen"),
     _check(known.BASE_MODEL, "get", "a model of the namespace is not found", backends=_OME),
     _check(known.BASE_MODEL, "create", "no dry run shows whether OME mounts claims itself", backends=_OME),
     _check(known.SERVING_RUNTIME, "get", "a runtime of the namespace is not found", backends=_OME),
@@ -85,6 +87,7 @@ RIGHTS = (
         everywhere=True,
         essential=False,
     ),
+    _check(known.VOLUME, "get", "a volume that nodes with accelerators do not reach is not seen"),
     _check(STORAGE_CLASS, "get", "a claim that waits for its first consumer looks like one that never binds"),
     _check(PRIORITY_CLASS, "get", "deploy.pod's priority class is not looked at"),
 )

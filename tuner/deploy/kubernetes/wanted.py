@@ -9,6 +9,7 @@ from typing import Any
 
 from tuner.spec.deploy import Deploy
 from tuner.spec.model import Model, Storage
+from tuner.trial.ports import TrialConfig
 
 Manifest = dict[str, Any]  # one Kubernetes object as the API takes it
 
@@ -47,6 +48,23 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a whole search asks of a cluster beyond its first trial.
+
+    Attributes:
+        parallel: trials at once; None where the cluster's room says.
+        fewest: accelerators of the narrowest configuration.
+        widest: the configuration that takes the most accelerators.
+        subpaths: every place within the claim that trials may serve from; empty where all of it is the model.
+    """
+
+    parallel: int | None
+    fewest: int
+    widest: TrialConfig
+    subpaths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The sections of an experiment that a deployment is made from; they are immutable and may be pickled.
 
@@ -54,6 +72,7 @@ class Wanted:
         task: the experiment's name.
         template: the text of the template to render; a person's own, or the one that ships.
         base: the shipped one's text, over which a person's own is laid; "" where that is the template.
+        demand: of the search; None where one deployment is all that is asked for.
     """
 
     task: str
@@ -62,6 +81,7 @@ class Wanted:
     deploy: Deploy
     template: str
     base: str = ""
+    demand: Demand | None = None
 
 
 @dataclass(frozen=True, slots=True)

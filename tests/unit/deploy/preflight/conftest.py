@@ -9,22 +9,42 @@ from typing import Any
 import pytest
 
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
-from tuner.deploy.kubernetes.wanted import Wanted
+from tuner.deploy.kubernetes.wanted import Demand, Wanted
+from tuner.spec import shipped
 from tuner.spec.deploy import Deploy
 from tuner.spec.model import Model, Storage
 from tuner.trial.ports import Phase, TrialConfig
 
 PATH = "/raid/models/tiny"
+OME_KINDS = [
+    *("inferenceservices", "servingruntimes", "clusterservingruntimes"),
+    *("basemodels", "clusterbasemodels"),
+]
 
 
 def _refused(status: int, said: str) -> ApiRefused:
     return ApiRefused(f"HTTP {status}: {said}", status=status, reason="", said=said)
 
 
-def _node(name: str, **labels: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "labels": labels}, "spec": {}}
+def _node(name: str, *, gpus: int = 8, taint: str = "", **labels: str) -> dict[str, Any]:
+    """A node that is ready; a taint as kubectl writes it: key:NoSchedule."""
+    key, _, effect = taint.partition(":")
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
+        "spec": {"taints": [{"key": key, "effect": effect}]} if taint else {},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"nvidia.com/gpu": str(gpus), "cpu": "32", "memory": "64Gi"},
+        },
+    }
 
 
+LISTED = """place m
+files 3
+bytes 2471645608
+config yes
+beside config.json model.safetensors
+"""
 _GUARD = "ValidatingAdmissionPolicy 'ome-pvc-guard' with binding 'ome-pvc-guard' denied request: "
 
 
@@ -69,8 +89,12 @@ class FakeCluster:
     forbidden: set[tuple[str, str]] = field(default_factory=set)
     admit: Any = _as_it_came
     admit_model: Any = _as_it_came
+    admit_service: Any = _as_it_came
+    pods: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     kinds: bool = True
+    listing: str = LISTED  # what the pod that reads the claim writes
+    unread: dict[str, Any] = field(default_factory=dict)  # or its status, where it does not get so far
     gone: bool = False
     version: str = "v1.34.4"
     stored: list[dict[str, Any]] = field(default_factory=list)
@@ -92,22 +116,51 @@ class FakeCluster:
         self._allow("get", resource.plural)
         return self.objects.get((resource.plural, name))
 
-    def list(self, resource: Any, *, labels: str = "", limit: int | None = None) -> dict[str, Any]:
+    def list(
+        self,
+        resource: Any,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int | None = None,
+        everywhere: bool = False,
+    ) -> dict[str, Any]:
+        if not resource.plural:  # what the group has
+            kinds = OME_KINDS if resource.group == "ome.io" and self.kinds else ()
+            return {"resources": [{"name": name} for name in kinds]}
         self._allow("list", resource.plural)
-        if resource.plural == "inferenceservices" and not self.kinds:
-            raise _refused(404, "the server could not find the requested resource")
-        pairs = [pair.split("=") for pair in labels.split(",") if pair]
-        found = [n for n in self.nodes if all(n["metadata"]["labels"].get(k) == v for k, v in pairs)]
-        return {"items": found}
+        if resource.plural == "nodes":
+            pairs = [pair.split("=") for pair in labels.split(",") if pair]
+            own = ((node, node["metadata"]["labels"]) for node in self.nodes)
+            return {"items": [node for node, theirs in own if all(theirs.get(k) == v for k, v in pairs)]}
+        items = [found for (plural, _), found in self.objects.items() if plural == resource.plural]
+        if resource.plural == "pods":
+            items = self.pods if everywhere else []
+        return {"items": items}
 
-    def create(self, resource: Any, manifest: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+    def create(
+        self, resource: Any, manifest: dict[str, Any], *, dry_run: bool = False, strict: bool = True
+    ) -> dict[str, Any]:
         self._allow("create", resource.plural)
+        admit = {
+            "pods": self.admit,
+            "basemodels": self.admit_model,
+            "inferenceservices": self.admit_service,
+        }.get(resource.plural, _as_it_came)
+        made = copy.deepcopy(manifest)
+        made["metadata"].setdefault("name", made["metadata"].get("generateName", "") + "x")
+        made = admit(made)
         if not dry_run:
             self.stored.append(manifest)
-        admit = self.admit if resource.plural == "pods" else self.admit_model
-        made = copy.deepcopy(manifest)
-        made["metadata"]["name"] = made["metadata"]["generateName"] + "x"
-        return admit(made)
+            ended = {"terminated": {"exitCode": 0, "message": self.listing}}
+            made["metadata"]["uid"] = "u"
+            made["status"] = self.unread or {"containerStatuses": [{"name": "reader", "state": ended}]}
+            self.objects[resource.plural, made["metadata"]["name"]] = made
+        return made
+
+    def delete(self, resource: Any, name: str) -> bool:
+        self._allow("delete", resource.plural)
+        return self.objects.pop((resource.plural, name), None) is not None
 
     def may(self, verb: str, resource: Any, *, part: str = "", everywhere: bool = False) -> bool:
         return (verb, resource.plural) not in self.forbidden
@@ -123,7 +176,9 @@ def cluster() -> FakeCluster:
     made = FakeCluster()
     made.put("namespaces", "trials")
     made.objects["namespaces", "trials"]["metadata"]["labels"] = {"autotuner.io/mount": "policy"}
-    made.put("clusterservingruntimes", "rt", spec={"engineConfig": {"runner": {"command": ["/engine"]}}})
+    runner = {"image": "engine:1", "command": ["/engine"]}
+    made.put("clusterservingruntimes", "rt", spec={"engineConfig": {"runner": runner}})
+    made.nodes = [made.node("n1"), made.node("n2")]
     made.put("clusterbasemodels", "tiny", spec={"storage": {"storageUri": "pvc://c/m", "path": PATH}})
     made.put("persistentvolumeclaims", "c", status={"phase": "Bound", "accessModes": ["ReadOnlyMany"]})
     made.admit = lambda pod: made.guarding(made.mounting(pod))
@@ -135,14 +190,19 @@ def wanted():
     """`wanted(mount="inline", deploy={...}, ...)`: an OME experiment of claim c; its storage keys by name."""
 
     def made(
-        *, deploy: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **storage: Any
+        *,
+        deploy: dict[str, Any] | None = None,
+        model: dict[str, Any] | None = None,
+        demand: Demand | None = None,
+        **storage: Any,
     ) -> Wanted:
         return Wanted(
             task="t",
             model=Model.model_validate({"name": "tiny", **(model or {})}),
             storage=Storage.model_validate({"type": "pvc", "pvc_name": "c", "pvc_subpath": "m", **storage}),
             deploy=Deploy.model_validate({"backend": "ome", "runtime": "rt", **(deploy or {})}),
-            template="",
+            template=shipped.template("inference_service.yaml.j2"),
+            demand=demand,
         )
 
     return made

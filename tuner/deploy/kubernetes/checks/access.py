@@ -8,7 +8,7 @@ from tuner.deploy.kubernetes.api_errors import ApiRefused
 from tuner.deploy.kubernetes.checks.finding import Finding, fault, mistake, not_looked, ok, warning
 from tuner.deploy.kubernetes.checks.look import look
 from tuner.deploy.kubernetes.client import Cluster
-from tuner.deploy.kubernetes.resources import INFERENCE_SERVICE, NAMESPACE
+from tuner.deploy.kubernetes.resources import NAMESPACE
 from tuner.deploy.kubernetes.rights import Right, needed
 
 ROLE = "kubectl apply -f cluster/rbac.yaml"
@@ -46,23 +46,6 @@ def namespace(cluster: Cluster) -> Finding:
     if seen.found["metadata"].get("deletionTimestamp"):
         return fault(subject, "it is being deleted", "another one, or to wait until it is gone")
     return ok(subject, "is there")
-
-
-def definitions(cluster: Cluster) -> Finding:
-    """Whether the API server knows OME's kinds."""
-    try:
-        cluster.list(INFERENCE_SERVICE, limit=1)
-    except ApiRefused as refused:
-        if refused.status == 404:
-            return fault(
-                "OME",
-                "the API server knows no inferenceservices.ome.io",
-                "OME installed, or deploy.backend: kubernetes",
-            )
-        if refused.status == 403:
-            return not_looked("OME", "list inferenceservices")
-        raise
-    return ok("OME", "its kinds are known")
 
 
 def rights(cluster: Cluster, backend: str) -> Iterator[Finding]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuner.deploy.kubernetes.api_errors import ApiRefused
 from tuner.deploy.kubernetes.checks.finding import Finding, fault, mistake, not_looked, ok, warning
 from tuner.deploy.kubernetes.checks.look import look
+from tuner.deploy.kubernetes.checks.site import Site
 from tuner.deploy.kubernetes.client import Cluster
-from tuner.deploy.kubernetes.resources import CLAIM, NODE
 from tuner.deploy.kubernetes.rights import STORAGE_CLASS
-from tuner.deploy.kubernetes.wanted import Manifest, Wanted
+from tuner.deploy.kubernetes.wanted import Manifest
 
 _MANY_NODES = ("ReadOnlyMany", "ReadWriteMany")
 _ONE_POD = "ReadWriteOncePod"
 
 
-def claim(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
+def claim(site: Site) -> Iterator[Finding]:
     """What is to be said of the claim; nothing where the model comes from the nodes."""
+    cluster, wanted = site.cluster, site.wanted
     if wanted.storage is None or wanted.storage.pvc_name is None:
         return
     name, stands = wanted.storage.pvc_name, wanted.model.namespace
@@ -30,7 +30,7 @@ def claim(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
             f"deploy.namespace: {stands}",
         )
         return
-    seen = look(cluster, CLAIM, name)
+    seen = site.claim
     if seen.forbidden:
         yield not_looked(subject, "get persistentvolumeclaims")
         return
@@ -42,7 +42,7 @@ def claim(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
         )
         return
     yield _bound(cluster, subject, seen.found)
-    yield from _modes(cluster, subject, seen.found, wanted)
+    yield from _modes(site, subject, seen.found)
 
 
 def _bound(cluster: Cluster, subject: str, found: Manifest) -> Finding:
@@ -70,12 +70,12 @@ def _pending(cluster: Cluster, subject: str, found: Manifest) -> Finding:
     return fault(subject, f"it is Pending: storage class {class_name} gave it no volume", remedy)
 
 
-def _modes(cluster: Cluster, subject: str, found: Manifest, wanted: Wanted) -> Iterator[Finding]:
+def _modes(site: Site, subject: str, found: Manifest) -> Iterator[Finding]:
     modes = found.get("status", {}).get("accessModes") or found["spec"].get("accessModes") or []
     if any(mode in _MANY_NODES for mode in modes):
         yield ok(subject, f"{', '.join(modes)}: any node mounts it")
     elif "ReadWriteOnce" in modes:
-        yield _on_one_node(cluster, subject, wanted)
+        yield _on_one_node(site, subject)
     elif _ONE_POD in modes:
         yield mistake(
             subject,
@@ -84,20 +84,15 @@ def _modes(cluster: Cluster, subject: str, found: Manifest, wanted: Wanted) -> I
         )
 
 
-def _on_one_node(cluster: Cluster, subject: str, wanted: Wanted) -> Finding:
-    labels = ",".join(f"{key}={value}" for key, value in wanted.deploy.pod.node_selector.items())
+def _on_one_node(site: Site, subject: str) -> Finding:
     text = "ReadWriteOnce: the pods of one node mount it at a time"
-    try:
-        nodes = [n for n in cluster.list(NODE, labels=labels)["items"] if not n["spec"].get("unschedulable")]
-    except ApiRefused as refused:
-        if refused.status != 403:
-            raise
+    if site.nodes is None:
         remedy = "one node only, else ReadOnlyMany or ReadWriteMany"
         return warning(subject, f"{text}; how many there are was not checked: no right to list nodes", remedy)
-    if len(nodes) <= 1:
+    if len(site.places) <= 1:
         return ok(subject, f"{text}, and trials have one node only")
     return warning(
         subject,
-        f"{text}, so trials wait for each other on the {len(nodes)} nodes that they may run on",
+        f"{text}, so trials wait for each other on the {len(site.places)} nodes that they may run on",
         "ReadOnlyMany or ReadWriteMany, or one node by deploy.pod.node_selector",
     )

@@ -1,8 +1,8 @@
-"""A look at one object, which may also not be there or not be ours to see."""
+"""A look at objects, which may also not be there or not be ours to see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuner.deploy.kubernetes.api_errors import ApiRefused
 from tuner.deploy.kubernetes.client import Cluster
@@ -35,3 +35,25 @@ def look(cluster: Cluster, resource: Resource, name: str) -> Seen:
         if refused.status == 403:
             return Seen(forbidden=True)
         raise
+
+
+def listed(cluster: Cluster, resource: Resource, *, everywhere: bool = False) -> list[Manifest] | None:
+    """All of a kind; None where they may not be listed."""
+    try:
+        found: list[Manifest] = cluster.list(resource, everywhere=everywhere)["items"]
+    except ApiRefused as refused:
+        if refused.status == 403:
+            return None
+        raise
+    return found
+
+
+def served(cluster: Cluster, like: Resource) -> frozenset[str] | None:
+    """Plurals of all kinds that the API server knows of the group and version; None where it does not say."""
+    try:
+        found = cluster.list(replace(like, plural="", namespaced=False))
+    except ApiRefused as refused:
+        if refused.status in (403, 404):
+            return frozenset() if refused.status == 404 else None
+        raise
+    return frozenset(each["name"] for each in found["resources"])

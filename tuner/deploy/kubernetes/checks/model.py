@@ -22,11 +22,13 @@ class KnownModel:
         unseen: the rights that were missing, such as "get clusterbasemodels"; with any of them, a model that
             was not seen may yet be there.
         spec: of the object; {} where none was seen.
+        status: the same.
     """
 
     kind: str = ""
     unseen: tuple[str, ...] = ()
     spec: Manifest | None = None
+    status: Manifest | None = None
 
     @property
     def path(self) -> str | None:
@@ -44,6 +46,14 @@ class KnownModel:
         return bool((self.spec or {}).get("disabled"))
 
     @property
+    def not_ready(self) -> tuple[str, str]:
+        """(reason, message) of its condition Ready where that is False; empty ones else."""
+        for one in (self.status or {}).get("conditions") or ():
+            if one.get("type") == "Ready" and one.get("status") == "False":
+                return str(one.get("reason") or ""), " ".join(str(one.get("message") or "").split())
+        return "", ""
+
+    @property
     def _storage(self) -> Manifest:
         storage: Manifest = (self.spec or {}).get("storage") or {}
         return storage
@@ -59,7 +69,8 @@ def known_model(cluster: Cluster, name: str) -> KnownModel:
     for resource in (BASE_MODEL, CLUSTER_BASE_MODEL):
         seen = look(cluster, resource, name)
         if seen.found:
-            return KnownModel(resource.kind, tuple(unseen), seen.found.get("spec") or {})
+            spec, status = (seen.found.get(part) or {} for part in ("spec", "status"))
+            return KnownModel(resource.kind, tuple(unseen), spec, status)
         if seen.forbidden:
             unseen.append(f"get {resource.plural}")
     return KnownModel(unseen=tuple(unseen))

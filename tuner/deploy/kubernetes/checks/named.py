@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 from tuner.deploy.kubernetes.checks.finding import Finding, fault, mistake, not_looked, ok, warning
 from tuner.deploy.kubernetes.checks.look import look
-from tuner.deploy.kubernetes.checks.model import known_model
+from tuner.deploy.kubernetes.checks.site import Site
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.resources import SECRET, Resource
 from tuner.deploy.kubernetes.rights import PRIORITY_CLASS, SERVICE_ACCOUNT
 from tuner.deploy.kubernetes.wanted import Wanted
+from tuner.spec.pod import EnvSecret, SecretKey
 
 _BY_NAME = "cluster/rbac-secrets.yaml with its name"
 
 
-def model(cluster: Cluster, wanted: Wanted) -> Finding:
+def model(site: Site) -> Finding:
     """Whether OME knows the model: 0.1.5 gives no sign at all of one that is missing."""
+    cluster, wanted, known = site.cluster, site.wanted, site.model
     name = wanted.model.name
-    known = known_model(cluster, name)
     subject = f"model {name}"
     if not known.kind and known.unseen:
         return not_looked(subject, " and ".join(known.unseen))
@@ -39,12 +40,16 @@ def model(cluster: Cluster, wanted: Wanted) -> Finding:
 def secrets(cluster: Cluster, wanted: Wanted) -> Iterator[Finding]:
     """Secrets that the deployment or the load refers to."""
     deploy = wanted.deploy
-    for key, reference in (("deploy.token", deploy.token), ("deploy.tls", deploy.tls)):
+    given: list[tuple[str, SecretKey | None]] = [("deploy.token", deploy.token), ("deploy.tls", deploy.tls)]
+    given += [(f"deploy.env_secrets.{name}", one) for name, one in (deploy.env_secrets or {}).items()]
+    for key, reference in given:
         if reference is None:
             continue
         subject = f"Secret {reference.secret}"
         seen = look(cluster, SECRET, reference.secret)
-        if seen.forbidden:
+        if seen.forbidden and isinstance(reference, EnvSecret):  # the kubelet reads it, not the tuner
+            yield not_looked(subject, f"get secrets {reference.secret}")
+        elif seen.forbidden:
             yield fault(subject, f"the right to get it is not given, and {key} refers to it", _BY_NAME)
         elif seen.found is None:
             yield mistake(

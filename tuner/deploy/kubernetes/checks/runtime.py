@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tuner.deploy.kubernetes.checks.finding import Finding, Level, mistake, not_looked, ok, parted
-from tuner.deploy.kubernetes.checks.look import look
-from tuner.deploy.kubernetes.client import Cluster
-from tuner.deploy.kubernetes.resources import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
+from tuner.deploy.kubernetes.checks.site import Site
 from tuner.deploy.kubernetes.runtime import Runtime
 from tuner.deploy.kubernetes.wanted import Manifest, Wanted
 from tuner.errors import UserError
@@ -17,26 +15,20 @@ from tuner.trial.ports import TrialConfig
 _ANY_FLAG = ("--flag",)
 
 
-def runtime(cluster: Cluster, wanted: Wanted, trial: TrialConfig) -> Iterator[Finding]:
+def runtime(site: Site) -> Iterator[Finding]:
     """What is to be said of it; the namespace's own wins over the cluster's."""
-    name = wanted.deploy.runtime or ""
-    subject = f"runtime {name}"
-    unseen = []
-    for resource in (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME):
-        seen = look(cluster, resource, name)
-        if seen.forbidden:
-            unseen.append(f"get {resource.plural}")
-        if seen.found is not None:
-            yield _usable(subject, seen.found, resource.kind, wanted, trial)
-            return
-    if unseen:
-        yield not_looked(subject, " and ".join(unseen))
-        return
-    yield mistake(
-        subject,
-        f"there is no ClusterServingRuntime of that name, and no ServingRuntime in {cluster.namespace}",
-        "deploy.runtime of one",
-    )
+    subject, there = f"runtime {site.wanted.deploy.runtime or ''}", site.runtime
+    if there.found is not None:
+        yield _usable(subject, there.found, there.kind, site.wanted, site.trial)
+    elif there.unseen:
+        yield not_looked(subject, " and ".join(there.unseen))
+    else:
+        where = site.cluster.namespace
+        yield mistake(
+            subject,
+            f"there is no ClusterServingRuntime of that name, and no ServingRuntime in {where}",
+            "deploy.runtime of one",
+        )
 
 
 def _usable(subject: str, found: Manifest, kind: str, wanted: Wanted, trial: TrialConfig) -> Finding:
