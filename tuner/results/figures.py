@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from tuner.spec.metrics import METRICS
@@ -23,6 +24,11 @@ def figure(value: Any) -> str:
         text = f"{value:,.{digits}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return f"{value:.4g}"
+
+
+def moment(at: float) -> str:
+    """A Unix time by this machine's clock: 2026-11-25 22:00 CET."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def duration(seconds: float) -> str:

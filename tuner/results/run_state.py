@@ -39,9 +39,9 @@ class RunState:
         planned_arms: configurations in each block, the baseline among them; 0 for none.
         planned_rounds: of each deployment of the validation; 0 in runs that did not note it.
         startup_seconds: from the command to the first request, by part.
-        elapsed_seconds: wall time of all sessions together.
         search_ended: why the search ended; "" while it goes on.
-        paused_until: Unix time at which a run that is paused goes on (search.window); None for one that works.
+        elapsed_seconds: wall time of all sessions together, without pauses.
+        paused_until: Unix time at which a run that is paused (search.window) goes on; None for one at work.
         spent_seconds: of all deployments, by part; trials that ran side by side count each for itself.
         importance: parameter -> share of the objective's variance; empty until it is computed.
         machine: facts about the machine or cluster, for people.
@@ -64,6 +64,7 @@ class RunState:
     startup_seconds: dict[str, float] = field(default_factory=dict)
     search_ended: str = ""
     elapsed_seconds: float = 0.0
+    paused_until: float | None = None
     spent_seconds: dict[str, float] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.results.baseline_again import BaselineAgain
-from tuner.results.figures import broken, duration, figure, limit_text
+from tuner.results.figures import broken, duration, figure, limit_text, moment
 from tuner.results.limits import baseline_told
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview, outcome, why
@@ -57,6 +57,8 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
     if holder is not None:
         table.add_row("driver", Text(str(holder)))
     table.add_row("since start", duration((state.ended or now) - state.started))
+    if state.paused_until is not None and seen.alive:
+        table.add_row("paused", f"until {moment(state.paused_until)} (search.window)")
     planned = f" of {state.planned_trials}" if state.planned_trials else ""
     ended = ", ".join(f"{count} {word}" for word, count in sorted(seen.outcomes.items()))
     table.add_row("trials", Text(f"{len(seen.search)}{planned}" + (f": {ended}" if ended else "")))

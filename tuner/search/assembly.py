@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.memory import recalled, unfinished
 from tuner.search.neighbours import TRIALS_A_PLACE
+from tuner.search.opening import Opening, expected_seconds
 from tuner.search.plan import measuring_seconds, most_trials, sentinel_every
 from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.samplers import startup_trials
@@ -100,6 +102,7 @@ class Assembly:
             simplifier=(simplifier := WinnerSimplifier.of(experiment, goals, objective)),
         )
         strategy.resume(again)
+        guess = backend.assumed_deploy_seconds + measuring_seconds(experiment)
         watchers: list[Watcher] = []
         desk = Desk(
             strategy,
@@ -113,6 +116,11 @@ class Assembly:
                 for line in run.trials()
                 if line.node
             ],
+            opening=Opening(
+                experiment.search.hours,
+                expected_seconds=lambda rounds: expected_seconds(history, rounds, first_guess=guess),
+                now=time.time,
+            ),
             elapsed=elapsed,
         )
         v = experiment.validation

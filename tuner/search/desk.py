@@ -51,6 +51,7 @@ class Desk:
 
     Args:
         warmed: where earlier sessions of the run deployed: there the model's files may be cached.
+        opening: when deployments may be handed out; always where it is left out.
         elapsed: seconds since the run began, earlier starts of it included.
         now: Unix time.
     """
@@ -65,6 +66,7 @@ class Desk:
         study: Study,
         watchers: Sequence[Watcher] = (),
         warmed: Iterable[Place] = (),
+        opening: Opening | None = None,
         elapsed: Callable[[], float],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -80,11 +82,24 @@ class Desk:
         self._now = now
         self._open: dict[Key, _Open] = {}
         self._warmed = set(warmed)
+        self.opening = opening or always_open()
+        self._held: dict[tuple[str, int], Assignment] = {}  # by place: what waits for the next opening
 
     @property
     def finished(self) -> bool:
         """True once nothing will ever be handed out again."""
+        while self.strategy.stopped is not None and self._held:
+            self.strategy.abandon(self._held.popitem()[1].key)
         return self.strategy.finished
+
+    @property
+    def paused_until(self) -> float | None:
+        """When a run of which nothing is deployed goes on, Unix time; None where it is not paused."""
+        if self._open or not self._held or self.finished:
+            return None
+        if any(self.opening.admits(assignment.rounds) for assignment in self._held.values()):
+            return None
+        return self.opening.opens_at()
 
     @property
     def running(self) -> list[TrialConfig]:
@@ -98,8 +113,14 @@ class Desk:
             TunerError: the study did not take it; it counts as never handed out.
         """
         place = slot.node_id, slot.index
-        assignment = self.strategy.ask(elapsed_seconds=self._elapsed(), place=place)
+        assignment = self._held.pop(place, None)
+        assignment = assignment or self.strategy.ask(elapsed_seconds=self._elapsed(), place=place)
+        if assignment is None and self._held:  # of a place that may be gone
+            assignment = self._held.popitem()[1]
         if assignment is None:
+            return None
+        if not self.opening.admits(assignment.rounds):
+            self._held[place] = assignment
             return None
         trial = self.configured(assignment, slot)
         if assignment.phase is Phase.SEARCH:
@@ -215,6 +236,8 @@ class Desk:
     def _outcome(self, entry: _Open, step: Step | None) -> tuple[State, Failure | None]:
         if step is None:
             return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, "the trial's actor or its node died")
+        if step.failure is not None and step.failure.kind is FailureClass.CANCELLED and self.opening.closed:
+            return State.INTERRUPTED, Failure(FailureClass.CANCELLED, self.opening.cut_short)
         if step.ended is not None:
             return step.ended, step.failure
         if self.strategy.stopped is not None or entry.stopping is None:

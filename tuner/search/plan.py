@@ -73,6 +73,14 @@ def plan_lines(
         if validation.simplify:
             lines.append(("simplify", _simplifying(experiment)))
         lines.append(("noise floor", assumed_told(ASSUMED, _design(experiment))))
+    if (hours := experiment.search.hours) is not None:
+        fitting = int(hours.shortest_seconds // measuring_seconds(experiment)) * parallel
+        lines.append(
+            ("window", f"{hours.text}: at most {fitting} trials each; what would not end in it waits")
+        )
+    lines += objective_lines(experiment)
+    lines += [("memory", line) for line in memory_lines(experiment)]
+    lines.append(("cost", _cost(experiment, parallel)))
     lines += [("percentiles", text) for text in percentile_lines(experiment)]
     return lines
 

@@ -23,6 +23,7 @@ from tuner.trial.ports import Slot
 _ACTORS_SECONDS = 60.0
 _ENDING = "ends in good order; Ctrl-C again ends at once"
 _NOTES_SECONDS = 1.0
+_PAUSED_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0  # a deployment that waits longer for its place is spoken of
 
 
@@ -127,14 +128,17 @@ class RayRun:
                 raise WorldError(
                     "every Ray node that trials ran on died; give the same command again on others"
                 )
-            for trial in desk.running if interrupt.asked else ():
+            for trial in desk.running if interrupt.asked or desk.opening.closed else ():
                 if trial.name not in told:
                     told.add(trial.name)
                     self._actor(trial.slot).cancel.remote(trial.name)
             widths = {trial.name: trial.accelerators for trial in desk.running}
             line = self._waiting_line(pending, pending_since, widths) or room.answer
             link.hold = bool(line)
-            look(_ENDING if interrupt.asked else line, doing.answer)
+            paused = desk.opening.told(desk.paused_until)
+            if paused:
+                time.sleep(_PAUSED_SECONDS)  # Tune's loop does not wait where nothing runs
+            look(_ENDING if interrupt.asked else paused or line, doing.answer)
 
         no_notes: dict[str, str] = {}
         with (

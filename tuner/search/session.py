@@ -18,6 +18,7 @@ from tuner.results.runs import find_unfinished, new_run_name
 from tuner.search.assembly import Assembly
 from tuner.search.conclusion import concluded
 from tuner.search.interrupt import Interrupt
+from tuner.search.opening import Pauses
 from tuner.search.progress import Progress
 from tuner.search.ray_run import RayRun
 from tuner.search.startup import FIRST_REQUEST, TRIAL_ACTOR, Stopwatch
@@ -58,6 +59,7 @@ def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunS
         found.acquire(now=now)
         state = found.state()
         state = replace(state, status=RunStatus.RUNNING, sessions=state.sessions + 1, ended=None)
+        state = replace(state, paused_until=None)
         found.write_state(state)
         return found, state
     search, validation = experiment.search, experiment.validation
@@ -105,6 +107,7 @@ class Session:
         self._started = time.monotonic()
         self.run, self._state = opened(experiment, options)
         self._before = self._state.elapsed_seconds
+        self._pauses = Pauses(time.monotonic)
 
     def work(self) -> Verdict:
         """Search, validate, conclude and write everything down; the lease is given back in every case.
@@ -176,6 +179,11 @@ class Session:
         """On every turn of Tune's loop: what is waited for, and the time spent so far for a next session."""
         progress.waiting(line)
         progress.noted(notes)
+        until = assembly.desk.paused_until
+        self._pauses.look(paused=until is not None)
+        if until != self._state.paused_until:
+            self._state = replace(self._state, paused_until=until)
+            self._write_state(assembly, RunStatus.RUNNING)
         if self._elapsed() - self._state.elapsed_seconds > _NOTED_EVERY_SECONDS:
             self._write_state(assembly, RunStatus.RUNNING)
 
@@ -254,8 +262,8 @@ class Session:
         return self._state.search_ended or ended if ended == ENDED_EARLIER else ended
 
     def _elapsed(self) -> float:
-        """Seconds of the run, earlier sessions included."""
-        return self._before + time.monotonic() - self._started
+        """Seconds of the run without its pauses, earlier sessions included."""
+        return self._before + time.monotonic() - self._started - self._pauses.seconds
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -29,10 +29,11 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from _model(experiment)
     yield from cluster_faults(experiment)
     yield from _port(experiment)
+    yield from _window(experiment)
     yield from _metrics(experiment)
     yield from rate_faults(experiment)
-    yield from percentile_faults(experiment)
     yield from search_faults(experiment)
+    yield from percentile_faults(experiment)
     yield from weights_faults(experiment)
     names = list(_names(experiment))
     yield from names
@@ -64,6 +65,14 @@ def _port(experiment: Experiment) -> Iterator[Fault]:
     if port is not None and isinstance(parallel, int) and parallel > 1:
         right = "a free port for each of the trials side by side: no port, or search.parallel: 1"
         yield Fault(got=str(port), right=right, at=("deploy", "port"))
+
+
+def _window(experiment: Experiment) -> Iterator[Fault]:
+    hours, load = experiment.search.hours, experiment.workload
+    measuring = load.warmup_seconds + load.rounds * load.round_seconds * load.windows
+    if hours is not None and measuring >= hours.shortest_seconds:
+        right = f"at least {math.ceil(measuring / 60)} min: so long one trial is measured"
+        yield Fault(got=show(experiment.search.window), right=right, at=("search", "window"))
 
 
 def _metrics(experiment: Experiment) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from tuner.spec.faults import Fault, show
 from tuner.spec.plugins import modules_in
 from tuner.spec.section import Number, Section, Switch, Text, Whole
+from tuner.spec.window import Window
 
 Positive = Annotated[Whole, Field(ge=1)]
 EARLY_STOPS = ("auto", "none", *modules_in("search/stopping"))
@@ -82,6 +83,10 @@ class Search(Section):
         description="The search ends once one more trial is expected to gain less than this share of the "
         "best (sampler auto).",
     )
+    window: Text | None = Field(
+        default=None,
+        description='Hours in which trials run: "22:00-06:00" (this machine\'s) or "22:00-06:00 UTC".',
+    )
     storage: Text | None = Field(
         default=None,
         description="Optuna URL of the study, its password by reference; none: a file in the run directory.",
@@ -93,6 +98,18 @@ class Search(Section):
         if rule not in EARLY_STOPS:
             raise Fault(got=show(rule), right=f"one of {', '.join(EARLY_STOPS)}")
         return rule
+
+    @field_validator("window")
+    @classmethod
+    def _hours(cls, text: str | None) -> str | None:
+        if text is not None:
+            Window.parsed(text)
+        return text
+
+    @property
+    def hours(self) -> Window | None:
+        """The window; None where trials run at any hour."""
+        return None if self.window is None else Window.parsed(self.window)
 
     @field_validator("storage")
     @classmethod
