@@ -49,6 +49,15 @@ def test_it_ends_with_a_verdict_and_says_nothing_on_stderr(run, ended):
     assert ended.error_lines == []
 
 
+def test_it_tells_its_noise_floor_once_the_baseline_has_ended(run, ended):
+    told = [line for line in ended.out.splitlines() if line.startswith("The baseline against itself: ")]
+    assert len(told) == 1 and "rounds of 1 s see a gain of" in told[0]
+    first, noise = ended.out.index("trial 0 "), ended.out.index(told[0])
+    assert first < noise < ended.out.index("trial 2 ")
+    assert run.best()["noise_floor"]["gain"] > 0
+    assert "Why to believe it" in run.report_path.read_text()
+
+
 def test_every_configuration_was_tried_once(lab, run):
     ended = whole_runs.ended_search(run.path)
     assert [(number, attempt) for number, attempt, _ in ended] == [(n, 1) for n in range(6)]

@@ -15,6 +15,7 @@ from tuner.trial.ports import Phase, State
 from tuner.verdict import Drift, Level, drift_of
 from tuner.verdict.noise_floor import POWER, Design, Floor, Scatter, floor_of, scatter_of
 
+_BEFORE = (Phase.SEARCH, Phase.SENTINEL)  # the validation
 IN_100 = f"in {POWER * 100:.0f} of 100 validations"
 
 
@@ -66,8 +67,7 @@ class BaselineAgain:
     @cached_property
     def scatter(self) -> Scatter | None:
         """Before the validation: of its deployments in the search."""
-        before = (Phase.SEARCH, Phase.SENTINEL)
-        return scatter_of([level.logs for line, level in self.levels if line.phase in before])
+        return scatter_of([level.logs for line, level in self.levels if line.phase in _BEFORE])
 
     @cached_property
     def floor(self) -> Floor | None:
@@ -92,7 +92,10 @@ class BaselineAgain:
 
     def floor_told(self) -> list[str]:
         """What the validation can see, what a finer look would cost, and what is not in it; [] before."""
-        return [] if self.floor is None else floor_sentences(self.floor, self._window())
+        if self.floor is None:
+            return []
+        drift = drift_of([level for line, level in self.levels if line.phase in _BEFORE])
+        return floor_sentences(self.floor, self._window(), moved=drift is not None and drift.moved)
 
     def _window(self) -> str:
         """'20 s': of the windows in a round, all load points together."""
@@ -157,8 +160,13 @@ class BaselineAgain:
         return {"noise_floor": told, "drift": moved}
 
 
-def floor_sentences(floor: Floor, window: str) -> list[str]:
-    """Of one floor; `window` is the length of a round, "" where that says nothing."""
+def floor_sentences(floor: Floor, window: str, *, moved: bool = False) -> list[str]:
+    """Of one floor.
+
+    Args:
+        window: the length of a round; "" where that says nothing.
+        moved: the baseline drifted between the deployments that the floor is judged by.
+    """
     scatter, design = floor.scatter, floor.design
     rounds = f"{design.rounds} round{'s' * (design.rounds != 1)}{f' of {window}' if window else ''}"
     starts = f"{scatter.deployments} deployment{'s' * (scatter.deployments != 1)}"
@@ -171,7 +179,8 @@ def floor_sentences(floor: Floor, window: str) -> list[str]:
         said.append(f"{_percent(floor.finer)} {_needs(floor)}.")
     if scatter.between_known:
         differ = _percent(scatter.between)
-        said.append(f"Its deployments differ by {differ} beyond what their rounds explain.")
+        drifted = ", what drifted between them included: blocks see less of that" if moved else ""
+        said.append(f"Its deployments differ by {differ} beyond what their rounds explain{drifted}.")
     else:
         said.append("What one start differs by from the next is not in it: it was deployed once so far.")
     return said
