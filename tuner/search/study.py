@@ -65,7 +65,7 @@ def _told(method: Callable[Concatenate[StudyMirror, P], R]) -> Callable[Concaten
     """
 
     @functools.wraps(method)
-    def telling(self: StudyMirror, *args: P.args, **kwargs: P.kwargs) -> R:
+    def telling(self: StudyMirror, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._patience.insist(lambda: method(self, *args, **kwargs))
 
     return telling
@@ -141,9 +141,9 @@ class StudyMirror:
         if deployment is None or self._trials[record.number].state.is_finished():
             return
         told = self._trials[record.number].intermediate_values
-        for step, score in enumerate(deployment.scores, start=_STEP_ZERO):
-            if told.get(step) != score.values[0]:
-                self.round(record.number, step, score.values[0])
+        for step, so_far in enumerate(deployment.scores, start=_STEP_ZERO):
+            if told.get(step) != so_far.values[0]:
+                self.round(record.number, step, so_far.values[0])
         trial = self._trial(record.number)
         for key, value in constraints(deployment, self._slos).items():
             trial.set_constraint(key, value)
