@@ -57,7 +57,9 @@ class Chooser:
         self._points: dict[int, tuple[list[float], list[float]]] = {}  # of every trial: columns, roles
         self._roles: Meanings = memories or Roles(space)
         self._trends = self._known_beforehand(learned() if slopes is None else slopes)
+        self._alone = [Trends.nothing(len(slos))]  # what counts at every so-manieth suggestion, in turn
         if memories is not None:
+            self._alone.append(self._trends)
             self._trends = memories.joined(self._trends, [g.metric for g in goals], slos)
         self._design = self._options.design if self._trends.objective is None else self._options.design_known
 
@@ -79,10 +81,10 @@ class Chooser:
         return dict(params)
 
     def _place(self, seen: Outcomes, places: Places, rng: random.Random) -> int:
-        every = self._options.alternate
-        alone = every and len(self._history.records) % every == 0
-        trend = Trends.nothing(len(self._slos)) if alone else self._trends
-        if len(self._history.records) >= (self._design if trend.objective else self._options.design):
+        every, begun = self._options.alternate, len(self._history.records)
+        alone = every and begun % every == 0
+        trend = self._alone[begun // every % len(self._alone)] if alone else self._trends
+        if begun >= (self._design if trend.objective else self._options.design):
             known, ahead = self._encoded(seen.numbers), self._ahead(places)
             middle = np.nan_to_num(np.nanmean(np.vstack([known.roles, ahead.roles]), axis=0))
             model = Model(

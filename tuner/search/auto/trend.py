@@ -28,18 +28,26 @@ Slopes = Mapping[str, Mapping[str, tuple[float, float]]]  # metric -> role -> me
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The prior of one figure: means and deviations of its slopes along the roles, (roles,) each."""
+    """The prior of one figure.
+
+    Attributes:
+        means, deviations: of its slopes along the roles, (roles,) each.
+        together: directions in which several slopes may differ together, in deviations, (roles, k); None
+            for none.
+    """
 
     means: Rows
     deviations: Rows
+    together: Rows | None = None
 
     def expected(self, roles: Rows) -> Rows:
         """The mean at rows of role figures, (n, roles) -> (n,)."""
         return np.asarray(roles @ self.means)
 
     def lines(self, roles: Rows) -> Rows:
-        """L with the covariance L L^T that the slopes' deviations give, (n, roles)."""
-        return np.asarray(roles * self.deviations)
+        """L with the covariance L L^T that the slopes' deviations give, (n, roles + k)."""
+        alone = roles * self.deviations
+        return np.asarray(alone if self.together is None else np.hstack([alone, roles @ self.together]))
 
 
 @cache

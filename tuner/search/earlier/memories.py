@@ -26,6 +26,7 @@ from tuner.trial.ports import ParamValue
 
 # how far an earlier run is believed: mean and deviation of rho (see shape.py)
 BELIEF = {Likeness.SAME: (0.9, 0.3), Likeness.ALIKE: (0.6, 0.4), Likeness.OTHER: (0.4, 0.4)}
+_MOST_KNOWN = 50_000  # configurations whose figures are kept
 _STAND_IN = 0.7  # of that, for a metric that another stands for
 _EDGE = {Likeness.SAME: 0.9, Likeness.ALIKE: 0.5, Likeness.OTHER: 0.3}  # of where things deployed
 
@@ -55,7 +56,6 @@ class Memories:
         self._lessons = [lesson for lesson in lessons if lesson.teaches]
         self._columns = [c for n, lesson in enumerate(self._lessons) for c in _columns(n, lesson)]
         self._known: dict[Hashable, list[float]] = {}
-        self._matched = {mine for lesson in self._lessons for mine in lesson.matching.pairs.values()}
         self.first: list[Params] = []
         self.notes: list[str] = []
         taken = {space.key(space.baseline)}
@@ -99,13 +99,16 @@ class Memories:
         keys = [tuple(params.items()) for params in configurations]
         new = {key: p for key, p in zip(keys, configurations, strict=True) if key not in self._known}
         if new:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+                new = dict(zip(keys, configurations, strict=True))
             for key, row in zip(new, self._computed(list(new.values())).tolist(), strict=True):
                 self._known[key] = row
         found = [self._known[key] for key in keys]
         return np.array(found, dtype=float).reshape(len(found), len(self._columns))
 
     def joined(self, trends: Trends, goals: Sequence[str], slos: Sequence[str]) -> Trends:
-        """The trends over the names of `beside`, with what the earlier runs tell.
+        """The trends over `names`, with what the earlier runs tell.
 
         Several goals are weighed anew at each suggestion: a run's belief is shared out among them.
         """
@@ -117,20 +120,27 @@ class Memories:
         return Trends(objective, limits, self._with(None, [not (c.goal or c.slo) for c in self._columns]))
 
     def _with(self, trend: Trend | None, mine: Sequence[bool], *, among: int = 1) -> Trend | None:
-        """The slopes of the trend and of the columns that are `mine`; what both say counts once."""
+        """The slopes of the trend and of the columns that are `mine`.
+
+        Where a run is believed by rho it stands in place of rho of what was expected of its parameters:
+        expected + rho (earlier - expected), so that a run that is overruled leaves the expectation whole.
+        """
         if not any(mine):
             return trend
-        roles = len(self._roles.names)
-        means, deviations = np.zeros(roles + len(mine)), np.zeros(roles + len(mine))
-        beliefs = np.array([c.mean if own else 0.0 for c, own in zip(self._columns, mine, strict=True)])
-        beliefs = beliefs / among / max(1.0, beliefs.sum() / among)
-        means[roles:] = beliefs
-        deviations[roles:] = [c.deviation if own else 0.0 for c, own in zip(self._columns, mine, strict=True)]
+        roles, own = len(self._roles.names), np.flatnonzero(mine)
+        means, deviations = np.zeros((2, roles + len(mine)))
         if trend is not None:
-            known = np.array([p in self._matched for p in self._roles.parameters], dtype=bool)
-            means[:roles] = trend.means[:roles] * np.where(known, 1 - beliefs.sum(), 1.0)
-            deviations[:roles] = trend.deviations[:roles]
-        return Trend(means, deviations)
+            means[:roles], deviations[:roles] = trend.means[:roles], trend.deviations[:roles]
+        beliefs = np.array([self._columns[n].mean for n in own]) / among
+        beliefs /= max(1.0, beliefs.sum())
+        apart = np.zeros((len(means), len(own)))  # the earlier figure, less what was expected
+        for k, n in enumerate(own):
+            there = self._lessons[self._columns[n].lesson].matching.pairs.values()
+            known = np.array([p in there for p in self._roles.parameters], dtype=bool)
+            apart[:roles, k] = -means[:roles] * known
+            apart[roles + n, k] = 1.0
+        together = apart * np.array([self._columns[n].deviation for n in own])
+        return Trend(means + apart @ beliefs, deviations, together)
 
     def _computed(self, configurations: Sequence[Mapping[str, ParamValue]]) -> Rows:
         places = [lesson.at(configurations) for lesson in self._lessons]
