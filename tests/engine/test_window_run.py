@@ -67,7 +67,7 @@ SHIFTED = textwrap.dedent(
         if not any(Path("runs").glob("*/rounds.jsonl")):
             return day(23)
         cut = [p for p in Path("runs").glob("*/trials.jsonl") if "search.window" in p.read_text()]
-        if cut and now - seen.setdefault("cut", now) > 3:
+        if cut and now - seen.setdefault("cut", now) > 6:
             return day(22, day=26) + now - seen["cut"]
         return day(6, 30, day=26) if now - seen.setdefault("round", now) > 1 else day(5, 59, 58, day=26)
 

@@ -140,6 +140,7 @@ class RayRun:
                 time.sleep(_PAUSED_SECONDS)  # Tune's loop does not wait where nothing runs
             look(_ENDING if interrupt.asked else paused or line, doing.answer)
 
+        link.while_idle = lambda: tick([])
         no_notes: dict[str, str] = {}
         with (
             Polled(lambda: backend.waiting(self._tag), otherwise="") as room,

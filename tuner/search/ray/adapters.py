@@ -30,11 +30,13 @@ class Link:
         error: what made the desk give up, such as a full disk; nothing starts after it.
         hold: something waits for room: nothing is handed out meanwhile, or small trials would for ever take
             what a wide one waits for.
+        while_idle: called while nothing runs and nothing is handed out: Tune's loop stands still meanwhile.
     """
 
     def __init__(self, desk: Desk, slots: SlotPool) -> None:
         self.error: TunerError | None = None
         self.hold = False
+        self.while_idle: Callable[[], None] = lambda: None
         self.desk = desk
         self.slots = slots
         self.keys: dict[str, Key] = {}
@@ -113,7 +115,10 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         """A config; None for nothing now; FINISHED for good."""
         if self._link.desk.finished:
             return str(Searcher.FINISHED)
-        return self._link.begin(trial_id)
+        begun = self._link.begin(trial_id)
+        if begun is None and not self._link.desk.running:
+            self._link.while_idle()
+        return begun
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
