@@ -84,6 +84,18 @@ def test_objects_carry_whose_they_are(backend):
     assert "autotuner.io" not in made.serving(trial(), name="production").manifest
 
 
+def test_alerts_and_production_selectors_can_leave_trials_out_and_production_is_not_among_them(backend):
+    for manifest in backend.kind.manifests(backend._plan(trial())):
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "autotuner"
+    production = list(yaml.safe_load_all(backend.serving(trial(), name="production").manifest))
+    assert not any("managed-by" in yaml.safe_dump(manifest) for manifest in production)
+    for manifest in production:
+        if manifest["kind"] == "Service":
+            selected = manifest["spec"]["selector"].items()
+            deployment = backend.kind.manifests(backend._plan(trial()))[0]
+            assert not selected <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
 def test_a_server_that_refuses_the_object_condemns_or_stops(backend):
     plural = backend.kind.made[0].plural
     for status, how in ((422, ConfigurationRefused), (403, BackendBroken), (404, BackendBroken)):
@@ -139,10 +151,9 @@ def test_a_deletion_that_did_not_get_through_is_asked_for_again(backend):
     there.delete("x")
     assert not there.released("x")
     cluster.down = False
-    there._held.clear()  # an answer holds for a moment
-    assert not there.released("x")
-    there._held.clear()
-    assert there.released("x")
+    deadline = time.monotonic() + 10
+    while not there.released("x"):
+        assert time.monotonic() < deadline
     assert not cluster.objects
 
 
@@ -231,10 +242,10 @@ def test_an_api_server_that_is_gone_for_a_minute_costs_a_trial_that_serves_nothi
     class Gone(fake.FakeCluster):
         left = 60
 
-        def list(self, *given, **more):
+        def get(self, *given, **more):
             self.left -= 1
             self.down = self.left > 0
-            return super().list(*given, **more)
+            return super().get(*given, **more)
 
     cluster = Gone()
     assert serving(backend, monkeypatch, cluster).failure("x") is None
@@ -253,7 +264,7 @@ def test_an_api_server_that_stays_away_interrupts_a_trial_and_condemns_nothing(b
 def test_a_right_that_is_taken_away_is_not_waited_for_as_long_as_a_server(backend, monkeypatch):
     cluster = fake.FakeCluster()
     there = serving(backend, monkeypatch, cluster)
-    cluster.refuse["list", "pods"] = 403
+    cluster.refuse["get", "pods"] = 403
     assert there.failure("x").kind is FailureClass.NODE_FAULT
     assert len(cluster.calls) < 30
 
