@@ -70,10 +70,10 @@ def _left_out(experiment: Experiment, memory: Memory) -> list[str]:
         else:
             estimate = memory.estimate(params)
             tight += estimate is not None and estimate.tight
-    if not impossible and not tight:
-        return []
-    of = f"{counted:,} configurations" if size == counted else f"{counted:,} configurations drawn"
-    return [
-        f"{impossible:,} of {of} cannot hold the weights and one request and are left out; "
-        f"{tight:,} are tight and come later"
-    ]
+    of = f" of {counted:,} configurations" + ("" if size == counted else " drawn")
+    said = []
+    if impossible:
+        said.append(f"{impossible:,}{of} cannot hold the weights and one request and are left out")
+    if tight:
+        said.append(f"{tight:,}{'' if impossible else of} are tight and come later")
+    return ["; ".join(said)] if said else []

@@ -204,3 +204,10 @@ def test_several_variants_need_a_size_each(served):
         served(facts={**LLAMA_70B, "weights_gb": 141}, **given)
     with pytest.raises(SpecError, match=r"model.facts.weights_gb.fp9.*would be right: fp8"):
         served(facts={**LLAMA_70B, "weights_gb": {"fp9": 71.5}}, **given)
+
+
+def test_an_engine_is_known_by_its_own_name_and_not_by_its_models(served):
+    assert served(facts={**LLAMA_8B, "weights_gb": 16.1}).memory.engine == "vllm"
+    assert served("deploy.image=registry/llama-8b:1", facts={**LLAMA_8B, "weights_gb": 16.1}).memory is None
+    cpp = served("deploy.image=ghcr.io/ggml-org/llama.cpp:server", facts={**LLAMA_8B, "weights_gb": 16.1})
+    assert cpp.memory.engine == "llama.cpp"

@@ -24,6 +24,7 @@ from tuner.spec.section import ParamValue
 MIB = float(1 << 20)
 _OUTSIDE = 0.6 * GIB  # the driver's context and libraries
 _LARGEST_GRAPH = 512  # sequences
+_UNCHUNKED = 16_384.0  # tokens of a step where chunks are switched off (SGLang's -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,7 @@ class Asked:
         memory: bytes of one accelerator.
         weights: bytes on one accelerator.
         token: bytes of one cached token on one accelerator; 0 where that is not known.
-        longest: tokens of the longest request that has to fit; 0 where that is not known.
-        context: tokens that the model was made for.
+        longest: tokens of the longest request that has to fit.
     """
 
     model: Weighed
@@ -46,7 +46,6 @@ class Asked:
     weights: float
     token: float
     longest: float
-    context: float
 
     def number(self, trait: str, default: float) -> float:
         """What was said, where it is a number."""
@@ -55,7 +54,8 @@ class Asked:
 
     def activations(self, default_tokens: float) -> float:
         """Bytes of the largest step."""
-        return self.model.activations(max(1.0, self.number("tokens", default_tokens)), self.layout)
+        tokens = self.number("tokens", default_tokens)
+        return self.model.activations(tokens if tokens > 0 else _UNCHUNKED, self.layout)
 
     def logits(self, sequences: float) -> float:
         """Bytes of the logits of so many sequences, in 32 bits."""
@@ -106,7 +106,7 @@ def _trtllm(asked: Asked) -> Shared:
 
 
 def _llama(asked: Asked) -> Shared:
-    cache = asked.number("context", asked.context) * asked.token
+    cache = asked.number("context", asked.model.context) * asked.token
     step = 2 * asked.activations(512) + asked.logits(max(1.0, asked.number("tokens", 512)))  # in 32 bits
     return Shared(cache, asked.memory - asked.weights - cache - step)
 

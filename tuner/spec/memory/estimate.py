@@ -26,7 +26,7 @@ _ENGINES = {
     "sglang": "sglang",
     "trtllm": r"trtllm|trt-llm|tensorrt",
     "vllm": "vllm",
-    "llama.cpp": r"llama[-_.]",
+    "llama.cpp": r"llama[-_.]server|llama[-_.]?cpp",
 }
 _REMEMBERED = 100_000
 _Values = Mapping[str, ParamValue]
@@ -138,11 +138,10 @@ class Memory:
         if weights is None:
             return None
         layout = self._layout(said, accelerators)
-        context = float(self._model.model.context_length or 0)
-        if self._model.model.synthetic is not None:
-            context = float(self._model.model.synthetic.context)
+        context = self._model.context
         token = self._model.token(said, layout) or 0.0
         memory = self.gib * GIB
+        longest = _number(said, "longest", context if self.engine == "vllm" else 0.0)
         asked = Asked(
             model=self._model,
             said=said,
@@ -150,10 +149,7 @@ class Memory:
             memory=memory,
             weights=self._model.on_one(weights[0], layout),
             token=token,
-            longest=max(
-                self._mean_request, _number(said, "longest", context if self.engine == "vllm" else 0)
-            ),
-            context=context,
+            longest=max(self._mean_request, longest),
         )
         shared = RULES[self.engine](asked)
         tokens = max(0.0, shared.cache) / token if token else None
@@ -168,9 +164,8 @@ class Memory:
         layout = self._layout(said, accelerators)
         if self.host:
             cache = _number(said, "context", 0) * self._model.least_token(said, layout)
-            return (
-                self._line(active, f"a KV cache of {cache / GIB:.1f} GiB", memory) if cache > memory else None
-            )
+            got = f"a KV cache of {cache / GIB:.1f} GiB"
+            return self._line(active, got, memory) if cache > memory else None
         if weights is None or self.engine == "llama.cpp" or said.get("elsewhere"):
             return None
         least = self._model.least_on_one(weights[1], layout)

@@ -117,6 +117,12 @@ class Weighed:
         return 2.0 * tokens * (2 * f.hidden_size + 3 * inner / layout.width)
 
     @property
+    def context(self) -> float:
+        """Tokens that the model was made for; 0 where that is not known."""
+        made = self.model.synthetic
+        return float(made.context if made is not None else self.model.context_length or 0)
+
+    @property
     def layers(self) -> int:
         """Of the model; 32 where nothing is known of it."""
         return self.facts.layers if self.facts else 32
