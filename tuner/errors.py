@@ -35,6 +35,7 @@ class FailureClass(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     SPEC_REFUSED = "spec_refused"
     NODE_FAULT = "node_fault"  # the node went away, or the trial's own actor died
+    PREEMPTED = "preempted"  # somebody with a higher rank, or its queue, took its place
     CANCELLED = "cancelled"  # a person, or the end of the run, cut it short
     BACKEND_BROKEN = "backend_broken"
 

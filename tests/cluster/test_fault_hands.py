@@ -170,8 +170,9 @@ def test_a_preempted_trial_is_interrupted_and_measured_again(bench, first_rank):
         }
         core.create_namespaced_pod(space, pod)
         try:
-            message = failure(wide, name)
-            assert "PreemptionByScheduler" in message or "is gone" in message
+            found = until(lambda: wide.failure(name))
+            assert found.kind is K.PREEMPTED
+            assert "PreemptionByScheduler" in found.message and "\n" not in found.message
             wide.delete(name)
             until(lambda: wide.released(name), seconds=60)
             with up(wide, 5, attempt=2, accelerators=8) as again:

@@ -134,7 +134,8 @@ class Strategy:
         deployment.times = dict(times)
         record = self.history.records[deployment.trial]
         if state is State.INTERRUPTED:
-            self._lost[deployment.trial, deployment.phase, deployment.block] += 1
+            if failure is None or failure.kind is not FailureClass.PREEMPTED:  # that may come again and again
+                self._lost[deployment.trial, deployment.phase, deployment.block] += 1
             again = self._try_again(record, deployment)
             self._sentinels_given_up += deployment.phase is Phase.SENTINEL and not again
             if not again and self.stopped is None and key[:2] == (0, Phase.SEARCH):

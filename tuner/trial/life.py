@@ -34,6 +34,7 @@ from tuner.trial.rounds import PointResult, RoundResult
 PROBE_SECONDS = 10.0
 RELEASE_SECONDS = 120.0  # beyond the engine's own time to stop; a slot still held then is broken
 _POLL_SECONDS = 0.02
+_OF_OTHERS = (FailureClass.NODE_FAULT, FailureClass.PREEMPTED)  # no matter of the configuration
 _PLAIN = (
     "stops_run",
     "times",
@@ -209,7 +210,7 @@ class TrialLife:
             except LoadError as error:
                 raise self._not_served(error) from error
         failure = self._backend.failure(self.trial.name)
-        if failure is not None and failure.kind is FailureClass.NODE_FAULT:
+        if failure is not None and failure.kind in _OF_OTHERS:
             raise DeployInterrupted(failure)
         if failure is None and (refused := _all_failed(measured.points)):
             failure = Failure(FailureClass.REQUESTS_FAILED, refused, self._backend.log_tail(self.trial.name))
@@ -224,7 +225,7 @@ class TrialLife:
         failure = self._backend.failure(self.trial.name) or Failure(
             FailureClass.REQUESTS_FAILED, str(error), self._backend.log_tail(self.trial.name)
         )
-        lost = failure.kind is FailureClass.NODE_FAULT
+        lost = failure.kind in _OF_OTHERS
         return DeployInterrupted(failure) if lost else ConfigurationRefused(failure)
 
     def _end(self, state: State, failure: Failure, *, stops: bool = False) -> Step:

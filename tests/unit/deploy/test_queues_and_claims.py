@@ -7,6 +7,7 @@ import yaml
 
 from tuner.deploy.kubernetes.capacity import room_wanted, too_large
 from tuner.deploy.kubernetes.classify import Course
+from tuner.deploy.kubernetes.fate import fate
 from tuner.deploy.kubernetes.gates import held_back, is_of_queue, said_by_queue
 from tuner.deploy.kubernetes.manifests import inference_service, wanted_of
 from tuner.deploy.kubernetes.offline import offline_findings, trial_of
@@ -232,3 +233,37 @@ def test_what_the_nodes_of_its_class_could_never_hold_is_told_though_others_coul
     nodes = [node("n1", "h100", 8), node("n2", "a100", 4)]
     assert too_large(pod, nodes) == "it asks for 8 nvidia.com/gpu, and no node has more than 4"
     assert too_large(pod, nodes[:1]) == ""  # none of its class: another thing to say
+
+
+# -- preemption ------------------------------------------------------------------------------------
+
+
+def taken(kind, reason):
+    pod = gated(queue="", node="node1")
+    status = {
+        "name": "engine",
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+        "restartCount": 0,
+    }
+    condition = {"type": kind, "status": "True", "reason": reason, "message": "somebody comes first"}
+    pod["status"] = {"phase": "Running", "conditions": [condition], "containerStatuses": [status]}
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "expected"),
+    [
+        ("DisruptionTarget", "PreemptionByScheduler", FailureClass.PREEMPTED),
+        ("DisruptionTarget", "EvictionByEvictionAPI", FailureClass.NODE_FAULT),
+        ("DisruptionTarget", "DeletionByTaintManager", FailureClass.NODE_FAULT),
+        ("TerminationTarget", "WorkloadEvictedDueToPreempted", FailureClass.PREEMPTED),
+    ],
+)
+def test_who_took_a_pod_away_is_told_apart_on_its_way_up_and_under_load(kind, reason, expected):
+    pod = taken(kind, reason)
+    found = course().look(seen(pod), now=1)
+    assert (type(found), found.failure.kind) == (DeployInterrupted, expected)
+    was = {**pod, "status": {**pod["status"], "conditions": []}}
+    log = {"log": lambda pod, container, previous: "", "seconds_since_ready": 9.0}
+    under_load = fate([pod], was=was, container="engine", **log)
+    assert under_load.kind is expected and reason in under_load.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuner.errors import Failure, FailureClass
+from tuner.errors import ConfigurationRefused, Failure, FailureClass
 from tuner.trial.redaction import MASK, redacted, redacted_failure, secrets_among
 
 PLANTED = "q7Rk-planted-2291"
@@ -64,3 +64,11 @@ def test_secret_variables_are_known_by_their_names():
         "DB_PASSWORD": "four4",
     }
     assert secrets_among(given) == ("one-1", "two-2", "four4")
+
+
+def test_what_an_engine_prints_of_its_environment_is_not_in_what_a_trial_says(stage, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", PLANTED)
+    failure = Failure(FailureClass.CRASH, f"ended: {PLANTED}", f"log {PLANTED}", 1)
+    step = stage(refuse={7: ConfigurationRefused(failure)}).life.step()
+    assert step.failure.log_tail == f"log {MASK}"
+    assert PLANTED not in str(step.to_json())

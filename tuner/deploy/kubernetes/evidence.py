@@ -14,6 +14,8 @@ from tuner.errors import FailureClass
 Log = Callable[[Json, str, bool], str]  # pod, container, of the one before -> its last lines
 
 SILENCE_SECONDS = 20.0  # OME answers 0.3 s after it has touched an object; a busy controller is given more
+_PREEMPTION = "PreemptionByScheduler"
+_OF_QUEUE = "TerminationTarget"  # Kueue's condition on a pod that it takes out of its quota
 NOBODY_SECONDS = 60.0  # a controller that is started again, or elects a leader, is not a missing one
 
 
@@ -33,10 +35,13 @@ def how_it_ended(pod: Json, container: str, status: Json, log: Log) -> diagnosis
 def lost(pod: Json) -> Symptom | None:
     """A pod that its node or the cluster has put an end to."""
     status, kind = pod.get("status", {}), FailureClass.NODE_FAULT
-    disrupted = view.condition(pod, "DisruptionTarget")
-    if disrupted.get("status") == "True":
-        why = f"{disrupted.get('reason', '')}: {disrupted.get('message', '')}"
-        return Symptom(kind, RETRY, f"{view.name(pod)} was taken away: {why}")
+    for condition, always in (("DisruptionTarget", False), (_OF_QUEUE, True)):
+        disrupted = view.condition(pod, condition)
+        if disrupted.get("status") == "True":
+            preempted = always or disrupted.get("reason") == _PREEMPTION
+            why = f"{disrupted.get('reason', '')}: {disrupted.get('message', '')}"
+            told = f"{view.name(pod)} was taken away: {why}"
+            return Symptom(FailureClass.PREEMPTED if preempted else kind, RETRY, told)
     if status.get("phase") == "Failed" and status.get("reason"):
         why = f"{status['reason']}: {status.get('message', '')}"
         return Symptom(kind, RETRY, f"{view.name(pod)} failed on {view.node(pod) or 'its node'}: {why}")

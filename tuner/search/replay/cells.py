@@ -11,7 +11,12 @@ from tuner.spec.parameter import Parameter
 from tuner.spec.space import Space
 from tuner.trial.ports import ParamValue
 
-_NO_CONFIGURATION = (FailureClass.NODE_FAULT, FailureClass.CANCELLED, FailureClass.BACKEND_BROKEN)
+_NO_CONFIGURATION = (
+    FailureClass.NODE_FAULT,
+    FailureClass.PREEMPTED,
+    FailureClass.CANCELLED,
+    FailureClass.BACKEND_BROKEN,
+)
 FAILURES = tuple(kind for kind in FailureClass if kind not in _NO_CONFIGURATION)
 
 
