@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -20,15 +20,23 @@ from tuner.search.replay import Found, replay
 MOST_TRIALS = 400  # then a search counts as having found nothing
 
 
-def own_runs(names: Sequence[str], seeds: Sequence[int], *, jobs: int, **given: Any) -> dict[str, list[Any]]:
+def own_runs(
+    names: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    jobs: int,
+    prepared: Callable[[], None] | None = None,
+    **given: Any,
+) -> dict[str, list[Any]]:
     """Name -> one recorded run a seed, in the form of the peers' (see spending.Spending.to_json).
 
     Args:
         jobs: processes side by side.
+        prepared: called first in each of them.
         given: arguments of `replay`, such as sampler or early_stop.
     """
     work = [(name, seed, given) for seed in seeds for name in names]
-    with _pool(jobs) as pool:
+    with _pool(jobs, prepared) as pool:
         found: dict[str, list[Any]] = {name: [] for name in names}
         for (name, _, _), run in zip(work, pool.map(_run, work, chunksize=4), strict=True):
             found[name].append(run)
@@ -45,10 +53,10 @@ def _chance(name: str, split: Split) -> Chance:
     return by_chance.chance_of(_recorded(name), split.random_seeds)
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+def _pool(jobs: int, prepared: Callable[[], None] | None = None) -> ProcessPoolExecutor:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[library] = "1"  # one search a core
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepared)
 
 
 @cache
