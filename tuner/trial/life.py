@@ -134,6 +134,7 @@ class TrialLife:
         self._cancel = cancel
         self._previous = previous
         self._release_seconds = stop_seconds + RELEASE_SECONDS
+        self.attempted = False  # whether a deployment was asked for
         self._endpoint: Endpoint | None = None
         self._begun = now()
         self._first_request: float | None = None
@@ -160,14 +161,19 @@ class TrialLife:
             return self._end(State.INTERRUPTED, failure, stops=True)
 
     def release(self) -> None:
-        """Have the deployment taken away and the connections dropped. Never raises, never waits."""
-        self._backend.delete(self.trial.name)
-        self._load.close()
+        """Have the deployment taken away and the connections dropped. Never raises, never waits.
+
+        Where none was asked for nothing is this one's: the trial may be running in another process.
+        """
+        if self.attempted:
+            self._backend.delete(self.trial.name)
+            self._load.close()
 
     def _come_up(self) -> None:
         with self._part("waited"):
             self._wait_for_release()
         self._progress("deploying")
+        self.attempted = True
         began = self._clock()
         try:
             endpoint = self._backend.deploy(
@@ -193,7 +199,10 @@ class TrialLife:
 
     def _wait_for_release(self) -> None:
         deadline = self._clock() + self._release_seconds
-        while held := [name for name in self._previous if not self._backend.released(name)]:
+        held = list(dict.fromkeys(self._previous))
+        for name in held:
+            self._backend.delete(name)  # the actor that deployed it may have died before it could
+        while held := [name for name in held if not self._backend.released(name)]:
             if self._cancel():
                 raise Cancelled("cancelled while waiting for the slot")
             if self._clock() > deadline:

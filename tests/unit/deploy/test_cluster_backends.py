@@ -269,6 +269,47 @@ def test_a_right_that_is_taken_away_is_not_waited_for_as_long_as_a_server(backen
     assert len(cluster.calls) < 30
 
 
+def test_whether_it_serves_is_asked_by_its_pods_name_and_all_pods_only_where_that_is_gone(
+    backend, monkeypatch
+):
+    cluster = fake.FakeCluster()
+    there = serving(backend, monkeypatch, cluster)
+    assert there.failure("x") is None
+    assert [call[:2] for call in cluster.calls] == [("get", "pods")]
+    cluster.drop("pods", "x-1")
+    cluster.put("pods", {"metadata": {"name": "x-2", "labels": {"autotuner.io/experiment-id": "x"}}})
+    assert "in its place: x-2" in there.failure("x").message
+
+
+def test_what_waits_for_accelerators_is_seen_without_asking_while_the_run_works(backend):
+    cluster = fake.FakeCluster()
+    with replace(backend, cluster=cluster).running("demo") as working:
+        deadline = time.monotonic() + 5
+        while not working._pending.seen.listed:
+            assert time.monotonic() < deadline
+        before = len(cluster.calls)
+        assert [working.waiting("demo") for _ in range(20)] == [""] * 20
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "message": "0/2 nodes: Insufficient nvidia.com/gpu.",
+        }
+        pod = {
+            "metadata": {
+                "name": "x-1",
+                "labels": {"autotuner.io/run": "demo", "autotuner.io/experiment-id": "x"},
+            },
+            "spec": {"containers": [{"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "8"}}}]},
+            "status": {"phase": "Pending", "conditions": [condition | {"reason": "Unschedulable"}]},
+        }
+        cluster.put("pods", pod)
+        while not working.waiting("demo"):
+            assert time.monotonic() < deadline
+        assert not [call for call in cluster.calls[before:] if call[:2] == ("list", "pods")]
+        assert working.waiting("demo").startswith("x waits for nvidia.com/gpu")
+        cluster.drop("pods", "x-1")
+
+
 def test_a_deployment_of_elsewhere_is_not_this_backends(backend):
     found = replace(backend, cluster=fake.FakeCluster()).failure("x")
     assert found.kind is FailureClass.NODE_FAULT

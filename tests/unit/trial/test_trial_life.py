@@ -165,11 +165,18 @@ def test_the_slots_last_deployment_is_waited_for_before_this_one_is_deployed(sta
     step = s.life.step()
     assert step.round is not None
     assert step.times["waited"] == 3.0
-    assert [call for call, _ in s.backend.calls] == ["delete", "deploy"]
+    assert [call for call, _ in s.backend.calls] == ["delete", "delete", "deploy"]
+
+
+def test_what_an_actor_that_died_left_in_the_slot_is_taken_away_first(stage):
+    s = stage(previous="demo-run-t0006-a1")
+    s.backend._up["demo-run-t0006-a1"] = object()
+    assert s.life.step().round is not None
+    assert s.backend.calls[0] == ("delete", "demo-run-t0006-a1")
 
 
 def test_a_slot_that_is_never_released_stops_the_run(stage):
-    s = stage(previous="demo-run-t0006-a1")
+    s = stage(previous="demo-run-t0006-a1", release_after=10**9)
     s.backend._up["demo-run-t0006-a1"] = object()
     step = s.life.step()
     assert (step.ended, step.stops_run) == (State.INTERRUPTED, True)
@@ -178,7 +185,7 @@ def test_a_slot_that_is_never_released_stops_the_run(stage):
 
 
 def test_waiting_for_a_slot_can_be_cancelled(stage):
-    s = stage(previous="demo-run-t0006-a1")
+    s = stage(previous="demo-run-t0006-a1", release_after=10**9)
     s.backend._up["demo-run-t0006-a1"] = object()
     s.cancelled = True
     assert s.life.step().ended is State.INTERRUPTED
@@ -191,6 +198,13 @@ def test_release_takes_the_deployment_and_the_connections_away(stage):
     s.life.release()
     assert s.backend.calls[-1] == ("delete", s.trial.name)
     assert s.load.calls[-1] == ("close",)
+
+
+def test_a_trial_that_another_process_took_over_is_not_taken_away_from_it(stage):
+    s = stage()
+    s.backend._up[s.life.trial.name] = object()  # Tune set it up here, and ran it in an actor that was free
+    s.life.release()
+    assert (s.backend.calls, s.load.calls) == ([], [])
 
 
 def test_a_deployment_that_never_came_up_is_released_too(stage):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from tuner.deploy.kubernetes import pod_view as view
 from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable, patience_seconds
 from tuner.deploy.kubernetes.arrival import Arrival
 from tuner.deploy.kubernetes.capacity import free, room_wanted
@@ -20,15 +20,17 @@ from tuner.deploy.kubernetes.endpoint import connection_fault, secrets_of
 from tuner.deploy.kubernetes.failed_nodes import failed_nodes
 from tuner.deploy.kubernetes.fate import fate, unreached
 from tuner.deploy.kubernetes.kind import Kind, Plan
+from tuner.deploy.kubernetes.leaving import Leaving
 from tuner.deploy.kubernetes.logs import Tails, log_of
 from tuner.deploy.kubernetes.manifests import to_yaml
-from tuner.deploy.kubernetes.objects import anything_left, made_by_tuner, remove
+from tuner.deploy.kubernetes.objects import made_by_tuner, remove
 from tuner.deploy.kubernetes.offline import labels_of
 from tuner.deploy.kubernetes.ome_kind import OmeKind, read_runtime
 from tuner.deploy.kubernetes.preflight import prepared_mount
 from tuner.deploy.kubernetes.presence import Presence, Say
 from tuner.deploy.kubernetes.resources import NODE, POD
 from tuner.deploy.kubernetes.wanted import EXPERIMENT_ID, RUN, Identity, Mount, Wanted
+from tuner.deploy.kubernetes.watching import PODS, Source, Watching
 from tuner.errors import (
     BackendBroken,
     Cancelled,
@@ -44,10 +46,8 @@ from tuner.trial.serving import Serving
 
 Json = dict[str, Any]
 
-_DELETE_SECONDS = 5.0
-_WAIT_SECONDS = 0.5  # for a deletion; it goes on by itself
+_LOG_SECONDS = 5.0
 _LAST_LOG_SECONDS = 0.5  # deleting waits for nothing
-_RELEASE_SECONDS = 0.25  # so long an answer of `released` holds
 _GONE_SECONDS = 15.0  # beyond stop_seconds, for the kubelet to end what was killed
 _SETTLE_SECONDS = 0.3
 _FATE_SECONDS = 3.0  # for the kubelet to tell that a container ended
@@ -93,8 +93,8 @@ class KubernetesBackend:
     def __post_init__(self) -> None:
         self._up: dict[str, _Up] = {}
         self._tails = Tails()
-        self._doomed: set[str] = set()
-        self._held: dict[str, float] = {}  # not released yet -> when that was asked
+        self._leaving = Leaving(self.cluster, self.kind.made, now=self.now)
+        self._pending: Watching | None = None  # pods of the run, while it works
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -123,10 +123,9 @@ class KubernetesBackend:
             UserError: a Secret that the experiment names is not there.
         """
         present = self._up.get(trial.name)
-        if present and trial.name not in self._doomed and self.failure(trial.name) is None:
+        if present and not self._leaving.asked(trial.name) and self.failure(trial.name) is None:
             return present.endpoint
-        self._doomed.discard(trial.name)
-        self._held.pop(trial.name, None)
+        self._leaving.stays(trial.name)
         plan = self._plan(trial, avoid=failed_nodes(self.cluster, trial) if trial.attempt > 1 else ())
         arrival = Arrival(
             self.cluster,
@@ -162,7 +161,7 @@ class KubernetesBackend:
         begun = self.now()
         while True:
             try:
-                pods = self.cluster.list(POD, labels=f"{EXPERIMENT_ID}={name}")["items"]
+                pods = self._pods(name, up.pod)
             except (ApiRefused, Unreachable) as error:
                 if self.now() - begun > max(patience_seconds(error), _REFUSED_SECONDS):
                     text = f"it cannot be told whether {name} serves: {error}"
@@ -187,35 +186,20 @@ class KubernetesBackend:
     def log_tail(self, name: str) -> str:
         """The last lines of the engine's log, also after `delete`."""
         tail = self._tails.of(name)
-        if (up := self._up.get(name)) and name not in self._doomed:
+        if (up := self._up.get(name)) and not self._leaving.asked(name):
             tail = self._log(up.pod) or tail
         return redacted(tail, self._secrets) if tail else tail
 
     def delete(self, name: str) -> None:
         """Have it taken away; the log's tail is kept."""
-        if (up := self._up.get(name)) and name not in self._doomed:
+        if (up := self._up.get(name)) and not self._leaving.asked(name):
             self._tails.keep(name, self._log(up.pod, seconds=_LAST_LOG_SECONDS))
-        self._doomed.add(name)
-        self._held.pop(name, None)
-        asking = threading.Thread(
-            target=self._ask_to_delete, args=(name,), name=f"delete {name}", daemon=True
-        )
-        asking.start()
-        asking.join(_WAIT_SECONDS)
+        self._leaving.ask(name)
 
     def released(self, name: str) -> bool:
         """Whether none of its objects and pods is left. That the owner is gone does not mean so."""
-        asked = self._held.get(name)
-        if asked is not None and self.now() - asked < _RELEASE_SECONDS:
+        if not self._leaving.gone(name):
             return False
-        try:
-            held = anything_left(self.cluster, self.kind.made, name, doomed=name in self._doomed)
-        except (ApiRefused, Unreachable):
-            held = True
-        if held:
-            self._held[name] = self.now()
-            return False
-        self._held.pop(name, None)
         self._up.pop(name, None)
         return True
 
@@ -242,7 +226,11 @@ class KubernetesBackend:
 
     def waiting(self, run: str) -> str:
         """The deployment of `run` that waits for accelerators, and on what; "" for none."""
-        pods = self.cluster.list(POD, labels=f"{RUN}={run}", fields="status.phase=Pending")["items"]
+        if self._pending is not None and run == self.run:
+            pods = self._pending.seen.pods
+        else:
+            asked = _pending(run)
+            pods = self.cluster.list(POD, labels=asked.labels, fields=asked.fields)["items"]
         return room_wanted(pods, self.wanted.deploy.gpu_resource)
 
     @contextmanager
@@ -250,8 +238,10 @@ class KubernetesBackend:
         """Hold the run's Lease; sweep what dead drivers left before, and all of this run after."""
         presence = Presence(self.cluster, run, driver=self.driver, say=say, sleep=self.sleep)
         with presence.held(owned=self.wanted.deploy.owner == "auto", environment=os.environ) as owner:
+            working = replace(self, owner=owner, run=run)
             try:
-                yield replace(self, owner=owner, run=run)
+                with Watching(self.cluster, [_pending(run)], now=self.now) as working._pending:
+                    yield working
             finally:
                 presence.clear(seconds=self.wanted.deploy.stop_seconds + _GONE_SECONDS)
 
@@ -286,13 +276,20 @@ class KubernetesBackend:
     def _secrets(self) -> tuple[str, ...]:
         return secrets_of(self.cluster, self.wanted.deploy)
 
-    def _ask_to_delete(self, name: str) -> None:
-        for resource in self.kind.made:
-            with suppress(ApiRefused, Unreachable):  # `released` asks again
-                self.cluster.delete(resource, name, seconds=_DELETE_SECONDS)
+    def _pods(self, name: str, was: Json) -> list[Json]:
+        """Its pod as it was, where that is still there; else all that carry its label."""
+        found = self.cluster.get(POD, view.name(was))
+        if found is not None and view.uid(found) == view.uid(was):
+            return [found]
+        others: list[Json] = self.cluster.list(POD, labels=f"{EXPERIMENT_ID}={name}")["items"]
+        return others
 
     def _is_of_run(self, pod: Json) -> bool:
         return bool(self.run) and (pod["metadata"].get("labels") or {}).get(RUN) == self.run
 
-    def _log(self, pod: Json, *, seconds: float = _DELETE_SECONDS) -> str:
+    def _log(self, pod: Json, *, seconds: float = _LOG_SECONDS) -> str:
         return log_of(self.cluster, pod, container=self.kind.container, seconds=seconds)
+
+
+def _pending(run: str) -> Source:
+    return Source(PODS, POD, labels=f"{RUN}={run}", fields="status.phase=Pending")

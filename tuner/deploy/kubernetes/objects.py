@@ -79,12 +79,6 @@ def anything_left(cluster: Cluster, made: Iterable[Resource], name: str, *, doom
     return any(cluster.list(resource, labels=labels, limit=1)["items"] for resource in (DEPLOYMENT, POD))
 
 
-def pods_of(cluster: Cluster, run: str) -> list[Json]:
-    """Its pods, those that are ending too."""
-    found: list[Json] = cluster.list(POD, labels=f"{RUN}={run}")["items"]
-    return found
-
-
 def unix_time(text: str) -> float:
     """Of a timestamp as the API writes it."""
     return datetime.fromisoformat(text).timestamp()

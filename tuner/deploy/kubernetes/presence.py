@@ -8,16 +8,18 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tuner.deploy.kubernetes import pod_view as view
-from tuner.deploy.kubernetes.api_errors import ApiRefused, Unreachable
 from tuner.deploy.kubernetes.client import Cluster
-from tuner.deploy.kubernetes.objects import Made, made_by_tuner, pods_of, remove
+from tuner.deploy.kubernetes.objects import Made, made_by_tuner, remove
+from tuner.deploy.kubernetes.resources import POD
 from tuner.deploy.kubernetes.run_lease import RunLease, drop_lease, leases, ray_cluster_owner
+from tuner.deploy.kubernetes.wanted import RUN
+from tuner.deploy.kubernetes.watching import PODS, Source, Watching
 from tuner.errors import TunerError
 
 Say = Callable[[str], None]
 
 YOUNG_SECONDS = 60.0  # objects without a Lease: its driver may be about to make one
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.1
 
 
 class Presence:
@@ -60,12 +62,17 @@ class Presence:
         try:
             remove(self._cluster, made_by_tuner(self._cluster, run=self._run))
             deadline = self._now() + seconds
-            while left := pods_of(self._cluster, self._run):
-                if self._now() > deadline:
-                    self._say(f"pod {view.name(left[0])} is still there, and ends by itself")
-                    return
-                self._sleep(_POLL_SECONDS)
-        except (ApiRefused, Unreachable) as error:
+            pods = Source(PODS, POD, labels=f"{RUN}={self._run}")
+            with Watching(self._cluster, [pods]) as watching:
+                while (seen := watching.seen).pods or not seen.listed:
+                    if seen.refused is not None:
+                        raise seen.refused
+                    if self._now() > deadline:
+                        left = view.name(seen.pods[0]) if seen.pods else "unknown"
+                        self._say(f"pod {left} is still there, and ends by itself")
+                        return
+                    self._sleep(_POLL_SECONDS)
+        except TunerError as error:
             self._say(f"not everything was removed ({error}); `tuner clean {self._run}` does it")
 
     def _sweep(self) -> None:

@@ -26,7 +26,7 @@ from tuner.errors import TunerError, WorldError
 Json = dict[str, Any]
 
 DURATION_SECONDS = 60
-RENEW_SECONDS = 10.0
+RENEW_SECONDS = 20.0  # two may be missed
 SKEW_SECONDS = 30.0  # between the clocks of two machines
 _PID_SPACE = "autotuner.io/pid-space"  # annotation: where the holder's pid means something
 
@@ -106,7 +106,7 @@ class RunLease:
         self._now = now
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="run lease", daemon=True)
-        self._uid = ""
+        self._lease: Json = {}  # as it was last written
 
     def __enter__(self) -> Self:
         """Take it.
@@ -114,7 +114,7 @@ class RunLease:
         Raises:
             WorldError: the API server does not let us.
         """
-        self._uid = self._take()["metadata"]["uid"]
+        self._lease = self._take()
         self._thread.start()
         return self
 
@@ -131,19 +131,30 @@ class RunLease:
         """As an owner reference; blocks nobody's deletion."""
         return _owner("coordination.k8s.io/v1", "Lease", lease_name(self._run), self._uid)
 
+    @property
+    def _uid(self) -> str:
+        return str(self._lease["metadata"]["uid"])
+
     def renew(self) -> None:
         """Say that the driver lives.
 
         Raises:
             WorldError: it could not be said.
         """
-        found = self._cluster.get(LEASE, lease_name(self._run))
-        if found is None or found["metadata"]["uid"] != self._uid:
-            raise _Lost
-        if found["spec"].get("holderIdentity") != self._driver:
-            raise _Lost
-        found["spec"]["renewTime"] = self._time()
-        self._cluster.replace(LEASE, found)
+        try:  # one request, as long as nobody else has written it
+            self._lease = self._cluster.replace(LEASE, self._renewed(self._lease))
+        except ApiRefused as refused:
+            if refused.status not in (404, 409):
+                raise
+            found = self._cluster.get(LEASE, lease_name(self._run))
+            if found is None or found["metadata"]["uid"] != self._uid:
+                raise _Lost from refused
+            if found["spec"].get("holderIdentity") != self._driver:
+                raise _Lost from refused
+            self._lease = self._cluster.replace(LEASE, self._renewed(found))
+
+    def _renewed(self, lease: Json) -> Json:
+        return {**lease, "spec": {**lease["spec"], "renewTime": self._time()}}
 
     def _take(self) -> Json:
         wanted = {

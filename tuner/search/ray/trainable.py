@@ -33,8 +33,8 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
         self._begin(config, previous=None)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """The next trial in the same actor."""
-        previous = self._life.trial.name
+        """The next trial in the same actor; the one before may have been given to another before it began."""
+        previous = self._life.trial.name if self._life.attempted else None
         self._life.release()
         self._begin(new_config, previous=previous)
         return True
