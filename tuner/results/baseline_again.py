@@ -93,9 +93,12 @@ class BaselineAgain:
     def floor_told(self) -> list[str]:
         """What the validation can see, what a finer look would cost, and what is not in it; [] before."""
         if self.floor is None:
-            return []
+            if not self.deployments or self.scatter is not None or self.seen.state.planned_blocks < 2:
+                return []
+            return ["What the validation can see is not known yet: one deployment of it says too little."]
         drift = drift_of([level for line, level in self.levels if line.phase in _BEFORE])
-        return floor_sentences(self.floor, self._window(), moved=drift is not None and drift.moved)
+        moved = drift is not None and drift.moved
+        return floor_sentences(self.floor, self._window(), self.seen.goal.metric, moved=moved)
 
     def _window(self) -> str:
         """'20 s': of the windows in a round, all load points together."""
@@ -160,20 +163,23 @@ class BaselineAgain:
         return {"noise_floor": told, "drift": moved}
 
 
-def floor_sentences(floor: Floor, window: str, *, moved: bool = False) -> list[str]:
+def floor_sentences(floor: Floor, window: str, metric: str, *, moved: bool = False) -> list[str]:
     """Of one floor.
 
     Args:
         window: the length of a round; "" where that says nothing.
+        metric: that the gain is in.
         moved: the baseline drifted between the deployments that the floor is judged by.
     """
     scatter, design = floor.scatter, floor.design
     rounds = f"{design.rounds} round{'s' * (design.rounds != 1)}{f' of {window}' if window else ''}"
-    starts = f"{scatter.deployments} deployment{'s' * (scatter.deployments != 1)}"
+    judged = f"{scatter.rounds} rounds of {scatter.deployments} deployment"
+    judged += "s" * (scatter.deployments != 1)
+    best = "" if scatter.between_known else "at best "
     wide = f"{_percent(floor.low)} to {_percent(floor.high)}"
     said = [
-        f"The baseline against itself: {design.blocks} blocks of {rounds} see a gain of "
-        f"{_percent(floor.gain)} ({IN_100}; {wide}, judged by {scatter.rounds} rounds of {starts} of it)."
+        f"The baseline against itself: {design.blocks} blocks of {rounds} see {best}a gain of "
+        f"{_percent(floor.gain)} in {metric} ({IN_100}; {wide}, judged by {judged} of it)."
     ]
     if floor.finer:
         said.append(f"{_percent(floor.finer)} {_needs(floor)}.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from tuner.results.baseline_again import BaselineAgain
+from tuner.results.baseline_again import IN_100, BaselineAgain
 from tuner.results.limits import kept_told
 from tuner.results.overview import BASELINE, Overview
 from tuner.trial.ports import Phase, State
 from tuner.verdict import Outcome, Verdict
+from tuner.verdict.noise_floor import seen_in
 from tuner.verdict.sentences import share, trials
 
 _MARKS = {
@@ -25,7 +26,7 @@ def believed(seen: Overview, again: BaselineAgain) -> list[str]:
     if not seen.trials:
         return []
     found = seen.verdict
-    lines = [*_compared(found), *_scattered(found), *again.floor_told(), *again.drift_told()]
+    lines = [*_compared(found), *_scattered(found, seen), *again.floor_told(), *again.drift_told()]
     if found is not None and found.winner is not None:
         name = "the baseline" if found.winner == BASELINE else f"trial {found.winner}"
         lines += kept_told(seen, found.winner, name)
@@ -47,15 +48,20 @@ def _compared(found: Verdict | None) -> list[str]:
     return lines
 
 
-def _scattered(found: Verdict | None) -> list[str]:
-    """How far the blocks lay apart, which is the noise that was really there."""
+def _scattered(found: Verdict | None, seen: Overview) -> list[str]:
+    """How far the blocks lay apart, which is the noise that was really there, and what it lets be seen."""
     if found is None or found.gain is None or len(found.gain.blocks) < 2:
         return []
     logs = [math.log1p(block) for block in found.gain.blocks]
     middle = math.fsum(logs) / len(logs)
     deviation = math.sqrt(math.fsum((v - middle) ** 2 for v in logs) / (len(logs) - 1))
     each = ", ".join(share(block) for block in found.gain.blocks)
-    return [f"The blocks gave {each}: a standard deviation of {deviation * 100:.1f} % from block to block."]
+    arms = len({line.trial for line in seen.validation if line.values})
+    least = seen_in(found.gain.low, found.gain.high, (max(arms, 2) - 1) * (len(logs) - 1))
+    can = f"; such blocks see a gain of {least * 100:.2g} % ({IN_100})" if math.isfinite(least) else ""
+    return [
+        f"The blocks gave {each}: a standard deviation of {deviation * 100:.1f} % from block to block{can}."
+    ]
 
 
 def _marked(seen: Overview) -> list[str]:

@@ -34,6 +34,11 @@ class Width:
     lost: tuple[tuple[int, float], ...] = ()
 
     @property
+    def facts(self) -> dict[str, str]:
+        """For the report; nothing before anything was measured."""
+        return {"trials side by side": self.told} if self.lost else {}
+
+    @property
     def told(self) -> str:
         """One line for a person; "" before anything was measured."""
         if not self.lost:

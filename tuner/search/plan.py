@@ -11,7 +11,7 @@ from tuner.search.plan_memory import memory_lines
 from tuner.search.plan_objectives import dearest, gain_text, objective_lines, warm_text
 from tuner.search.plan_percentiles import percentile_lines
 from tuner.search.samplers import SAMPLERS
-from tuner.search.sentinels import default_every
+from tuner.search.sentinels import default_every, planned
 from tuner.search.stopping import described
 from tuner.search.validation import ARMS
 from tuner.spec import Experiment
@@ -156,6 +156,7 @@ def _share(experiment: Experiment) -> float:
 
 def _cost(experiment: Experiment, parallel: int) -> str:
     trials, validating = most_trials(experiment), _validation_deployments(experiment)
+    trials += planned(trials, sentinel_every(experiment))
     rounds = trials * experiment.workload.rounds
     rounds += validating * (experiment.validation.rounds or experiment.workload.rounds)
     made = trials + validating

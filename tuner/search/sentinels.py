@@ -14,6 +14,14 @@ def default_every(trials: int) -> int | None:
     return EVERY if trials >= LONG else None
 
 
+def planned(trials: int, every: int | None) -> int:
+    """How many a search of so many trials makes, the baseline among the trials."""
+    if every is None:
+        return 0
+    whole, left = divmod(trials - 1, every)
+    return whole + (left >= max(1, every // 2))
+
+
 def sentinels(history: History) -> list[Deployment]:
     """Those that were made, the interrupted ones among them."""
     return history.records[0].in_phase(Phase.SENTINEL)

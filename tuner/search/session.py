@@ -249,7 +249,7 @@ class Session:
             elapsed_seconds=round(self._elapsed(), 2),
             spent_seconds=assembly.spent(),
             search_ended=self._search_ended(assembly),
-            machine=machine or self._state.machine,
+            machine={**(machine or self._state.machine), **assembly.strategy.width.facts},
         )
         try:
             self.run.write_state(self._state)

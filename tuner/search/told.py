@@ -19,7 +19,7 @@ class BaselineTeller:
     def __init__(self, run: RunDirectory, strategy: Strategy, *, say: Callable[[str], None]) -> None:
         self._run = run
         self._strategy = strategy
-        self._told = 0
+        self._told = len(strategy.width.lost)
         self._say = say
 
     def began(self, trial: TrialConfig, assignment: Assignment) -> None:
@@ -41,5 +41,6 @@ class BaselineTeller:
             if len(width.lost) > self._told:
                 self._told = len(width.lost)
                 self._say(width.told)
-            for line in BaselineAgain(Overview.of(self._run)).drift_told()[:1]:
+            again = BaselineAgain(Overview.of(self._run))
+            for line in (*again.drift_told()[:1], *again.floor_told()[:1]):
                 self._say(line)

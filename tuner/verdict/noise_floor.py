@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tuner.trial.batch_means import widening
+from tuner.verdict.gain import student_quantile
 
 POWER = 0.8
 _SURE = 0.8  # of the interval of the scatter: few rounds tell it badly
@@ -169,11 +170,11 @@ def power_of(gain: float, deviation: float, blocks: int, arms: int = 2) -> float
     """The probability that blocks show a gain; `deviation` is of one deployment's log."""
     if not deviation:
         return 1.0
-    from scipy.special import nctdtr, stdtrit  # noqa: PLC0415  scipy.stats would cost a second of every start
+    from scipy.special import nctdtr  # noqa: PLC0415  scipy.stats would cost a second of every start
 
     degrees = (arms - 1) * (blocks - 1)
     shift = math.log1p(gain) * math.sqrt(blocks / 2) / deviation
-    return 1.0 - float(nctdtr(degrees, shift, stdtrit(degrees, 0.975)))
+    return 1.0 - float(nctdtr(degrees, shift, student_quantile(0.975, degrees)))
 
 
 def smallest_gain(deviation: float, blocks: int, arms: int = 2) -> float:
@@ -186,12 +187,20 @@ def smallest_gain(deviation: float, blocks: int, arms: int = 2) -> float:
     return math.expm1(_shift((arms - 1) * (blocks - 1)) * deviation / math.sqrt(blocks / 2))
 
 
+def seen_in(low: float, high: float, degrees: int) -> float:
+    """The gain that blocks show in 80 of 100 where their interval came out as from `low` to `high`."""
+    if degrees < 1 or not -1 < low <= high < math.inf:
+        return math.inf
+    half = (math.log1p(high) - math.log1p(low)) / 2
+    return math.expm1(half * _shift(degrees) / student_quantile(0.975, degrees))
+
+
 @lru_cache(maxsize=512)
 def _shift(degrees: int) -> float:
     """The noncentrality at which a t of so many degrees of freedom is beyond its quantile in 80 of 100."""
-    from scipy.special import nctdtr, stdtrit  # noqa: PLC0415  scipy.stats would cost a second of every start
+    from scipy.special import nctdtr  # noqa: PLC0415  scipy.stats would cost a second of every start
 
-    needed = float(stdtrit(degrees, 0.975))
+    needed = student_quantile(0.975, degrees)
     low, high = 0.0, 2 * needed + 4
     while high - low > 1e-6:
         middle = (low + high) / 2

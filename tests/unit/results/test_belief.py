@@ -77,7 +77,7 @@ def told(run):
 def test_the_noise_floor_is_told_with_what_a_finer_one_costs(write):
     run = write([100.0, 102.0, 98.0, 101.0])
     said = to_text(status(run, now=0.0), width=400)
-    assert "3 blocks of 4 rounds of 2.5 s see a gain of 2.7 %" in said
+    assert "3 blocks of 4 rounds of 2.5 s see at best a gain of 2.7 % in output_tokens_per_second" in said
     assert "judged by 4 rounds of 1 deployment of it" in said
     assert "needs validation.deployments:" in said and "accelerator-hours more" in said
     assert "it was deployed once so far" in said
@@ -93,6 +93,11 @@ def test_before_the_baseline_nothing_is_told(new_run):
 def test_a_run_without_a_validation_has_no_floor(write):
     run = write([100.0, 102.0, 98.0, 101.0], planned_blocks=0)
     assert BaselineAgain(Overview.of(run)).floor is None
+
+
+def test_one_round_says_too_little_and_that_is_told(write):
+    (said,) = BaselineAgain(Overview.of(write([100.0]))).floor_told()
+    assert "not known yet" in said
 
 
 def test_sentinels_tell_what_starts_differ_by(write):
@@ -132,6 +137,7 @@ def test_the_report_says_why_to_believe_it_in_words_and_one_picture(write):
         "Why to believe it",
         "The gain rests on 3 blocks",
         "+18.0 %, +20.0 %, +22.0 %",
+        "such blocks see a gain of",
         "The baseline against itself",
         "The baseline was measured 5 times",
         "Thrown out by the validation: trial 2",

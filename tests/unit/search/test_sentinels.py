@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from tuner.search.assembly import settings_of
+from tuner.search.assembly import Assembly, settings_of
+from tuner.search.auto.outcomes import outcomes_of
 from tuner.trial.ports import Phase, State
 
 FLAT = "parameters: {slots: {low: 1, high: 64, flag: -p}}\nbaseline: {slots: 1}\n"
@@ -133,6 +136,16 @@ def test_on_a_machine_that_slows_down_a_better_trial_is_still_put_forward(drifti
     tried = {line.params["slots"] for line in guarded.searched}
     assert found & {60, 61} and tried & {60, 61}
     assert not plain.strategy.candidates()  # the machine had lost more than the gain by then
+
+
+def test_the_default_sampler_learns_the_levelled_values(drifting):
+    run = drifting("search.trials=24", "search.sentinel=5", loss=0.01).start()
+    assert run.go()
+    history = run.strategy.history
+    taught = outcomes_of(history, Assembly.goals_of(run.experiment), ()).objectives[:, 0]
+    raw = [math.log(r.search.score.values[0]) for r in history.records.values()]
+    assert max(taught) - min(taught) < 0.06
+    assert max(raw) - min(raw) > 0.2
 
 
 def test_on_a_steady_machine_the_values_stay_as_measured(drifting):

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 from scipy.stats import nct, t
 
-from tuner.verdict.noise_floor import Design, floor_of, power_of, scatter_of, smallest_gain
+from tuner.verdict.noise_floor import Design, floor_of, power_of, scatter_of, seen_in, smallest_gain
 
 
 def drawn(rng, deployments, rounds, *, between=0.0, each=0.02):
@@ -114,6 +114,14 @@ def test_as_long_as_starts_were_not_compared_only_more_of_them_are_proposed():
 def test_a_floor_below_one_per_cent_asks_for_no_finer_one():
     found = floor_of(scatter_of([[1e-4, -1e-4, 1e-4]]), Design(3, 3, 4))
     assert (found.finer, found.finer_design) == (0.0, None)
+
+
+def test_what_an_interval_lets_be_seen_is_the_floor_of_the_scatter_that_made_it():
+    error = 0.02 * math.sqrt(2 / 5)  # of five blocks of three arms, a deployment scattering by 2 %
+    half = float(t.ppf(0.975, 8)) * error
+    ends = math.expm1(0.01 - half), math.expm1(0.01 + half)
+    assert seen_in(*ends, 8) == pytest.approx(smallest_gain(0.02, 5, 3), rel=1e-4)
+    assert seen_in(-0.1, 0.1, 0) == math.inf
 
 
 def test_the_floor_of_an_estimate_is_right_on_the_median():
