@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tuner.errors import Cancelled
 from tuner.trial.histogram import Histogram
@@ -61,13 +61,15 @@ class FakeLoad:
     serves: Callable[[Endpoint], bool] = lambda endpoint: True
     calls: list[tuple[object, ...]] = field(default_factory=list)
     _endpoint: Endpoint | None = None
+    _load: float = 1.0
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         self.calls.append(("probe", endpoint.url))
         self._check(endpoint)
 
-    def open(self, endpoint: Endpoint, *, salt: str) -> None:
-        self.calls.append(("open", endpoint.url, salt))
+    def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
+        self.calls.append(("open", endpoint.url, salt) if load == 1 else ("open", endpoint.url, salt, load))
+        self._load = load
         self._check(endpoint)
         self._endpoint = endpoint
 
@@ -80,7 +82,7 @@ class FakeLoad:
         self.calls.append(("round", number))
         endpoint = self._opened()
         _unless(cancel)
-        return self.rounds(endpoint, number)
+        return replace(self.rounds(endpoint, number), load=self._load)
 
     def close(self) -> None:
         self.calls.append(("close",))

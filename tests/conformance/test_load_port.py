@@ -126,6 +126,16 @@ def test_a_round_survives_json(bench: Bench) -> None:
     assert RoundResult.from_json(found.to_json()).to_json() == found.to_json()
 
 
+def test_a_session_at_another_load_says_so_in_its_rounds(bench: Bench) -> None:
+    bench.load.open(bench.endpoint, salt="a", load=0.5)
+    found = bench.load.run_round(3, cancel=never)
+    assert (found.number, found.load) == (3, 0.5)
+    assert RoundResult.from_json(found.to_json()).load == 0.5
+    bench.load.open(bench.endpoint, salt="b")
+    assert bench.load.run_round(4, cancel=never).load == 1
+    bench.load.close()
+
+
 def test_cancel_raises_within_a_second_and_the_session_goes_on(bench: Bench) -> None:
     bench.load.open(bench.endpoint, salt="a")
     for work in (

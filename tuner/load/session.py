@@ -94,6 +94,7 @@ class HttpLoad:
         self._crew: WorkerCrew | None = None
         self._blocks: RateBlocks | None = None
         self._endpoint: Endpoint | None = None
+        self._load = 1.0
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         """Have one small completion served.
@@ -104,21 +105,21 @@ class HttpLoad:
         api: Api = "chat" if self._workload.chat else self._api
         self._run(probe(endpoint, api, timeout_seconds=timeout_seconds, clock=self._clock))
 
-    def open(self, endpoint: Endpoint, *, salt: str) -> None:
+    def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
         """Pin this process to the endpoint's load_cpus, calibrate prompt lengths, open the connections.
 
         Raises:
             LoadError: the endpoint does not answer, or refuses what the workload asks of it.
         """
         self.close()
+        workload = self._workload.at(load)
+        self._load = load
         note = self._pinning.pin(endpoint.load_cpus)
-        target = Target(
-            endpoint, self._workload, self._api, salt=salt, clock=self._clock, limits=self._limits
-        )
+        target = Target(endpoint, workload, self._api, salt=salt, clock=self._clock, limits=self._limits)
         target.found.notes += [note] if note else []
         self._target, self._endpoint = target, endpoint
         target.crew = self._crew = WorkerCrew(
-            lambda: Opening(endpoint, self._workload, self._api, salt, target.found),
+            lambda: Opening(endpoint, workload, self._api, salt, target.found),
             plan=SpreadPlan(most=len(endpoint.load_cpus) or cores_allowed(), fixed=self._processes),
         )
         if (searched := self._workload.searched) is not None:
@@ -157,7 +158,7 @@ class HttpLoad:
         finally:
             if collects:
                 gc.enable()
-        return RoundResult(number, started, self._clock() - began, points, rates)
+        return RoundResult(number, started, self._clock() - began, points, rates, self._load)
 
     def round_trip_ms(self) -> float | None:
         """Of the network, to the session's endpoint and back; None where it cannot be measured."""

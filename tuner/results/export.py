@@ -30,10 +30,10 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
     Returns:
         What best.json holds (schema 1): schema, run, experiment, experiment_hash, verdict, objectives,
         slos, winner and baseline (trial, params, arguments, metrics, ...; null where there is none), gain,
-        flags (what each of the winner's is worth, and what told it), simplified (what became of those that
-        may go back; null where nothing was tried), validation (one entry a deployment), pareto (of several
-        objectives; else null), noise_floor and drift (null where they are not known), importance, serving,
-        paths.
+        flags (what each of the winner's is worth, and what told it), other_loads (the winner beside the
+        baseline there), simplified (what became of the flags that may go back; null where nothing was
+        tried), validation (one entry a deployment), pareto (of several objectives; else null), noise_floor
+        and drift (null where they are not known), importance, serving, paths.
 
     Raises:
         UserError, WorldError: a file could not be written.
@@ -53,6 +53,7 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
         "baseline": _arm(seen, BASELINE),
         "gain": verdict.gain.to_json() if verdict.gain else None,
         "flags": [one.to_json() for one in verdict.flags],
+        "other_loads": [one.to_json() for one in verdict.loads],
         "simplified": verdict.simplified.to_json() if verdict.simplified else None,
         "validation": [_deployment(line) for line in seen.validation],
         "pareto": front_json(seen, verdict),

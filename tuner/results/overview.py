@@ -93,14 +93,15 @@ class Overview:
         return [last[key] for key in sorted(last, key=lambda k: (-1 if k[0] is None else k[0], k[1]))]
 
     def rounds_of(self, key: Key) -> list[RoundLine]:
-        """The rounds of one deployment, in order."""
+        """The rounds of one deployment at the workload's own load, in order."""
         return self._rounds_by_key.get(key, [])
 
     @cached_property
     def _rounds_by_key(self) -> dict[Key, list[RoundLine]]:
         found: dict[Key, list[RoundLine]] = {}
         for line in self.rounds:
-            found.setdefault(line.key, []).append(line)
+            if line.round.load == 1:
+                found.setdefault(line.key, []).append(line)
         return found
 
     @cached_property

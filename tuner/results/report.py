@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from tuner.results import sections, sections_belief, sections_flags, sections_front, sections_search
+from tuner.results import (
+    sections,
+    sections_belief,
+    sections_flags,
+    sections_front,
+    sections_loads,
+    sections_search,
+)
 from tuner.results.figures import duration
 from tuner.results.files import write_whole
 from tuner.results.html import Charts
@@ -34,6 +41,7 @@ def render(seen: Overview) -> str:
         sections.verdict(seen),
         sections.comparison(seen),
         sections_flags.flags(seen),
+        sections_loads.other_loads(seen),
         sections_front.front(seen, charts),
         sections_belief.belief(seen, charts),
         sections.validation(seen, charts),

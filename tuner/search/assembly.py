@@ -232,6 +232,7 @@ def settings_of(experiment: Experiment, parallel: int) -> Settings:
         blocks=validation.deployments,
         parallel=parallel,
         seed=search.seed,
+        loads=validation.loads if validation.enabled else (),
         sentinel=sentinel_every(experiment),
         by_neighbours=search.parallel == "auto"
         and search.sentinel != "none"

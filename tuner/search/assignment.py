@@ -13,7 +13,12 @@ from tuner.trial.ports import ParamValue, Phase
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One deployment to make and measure."""
+    """One deployment to make and measure.
+
+    Attributes:
+        loads: multiples of the load, a round at each after the `rounds`.
+        near: the node where its block began; "" where that is not known, or does not matter.
+    """
 
     trial: int
     phase: Phase
@@ -21,6 +26,8 @@ class Assignment:
     params: dict[str, ParamValue]
     rounds: int
     block: int | None = None
+    loads: tuple[float, ...] = ()
+    near: str = ""
 
     @property
     def key(self) -> Key:
@@ -57,6 +64,7 @@ class Settings:
         parallel: trials that run side by side.
         sentinel: the baseline is measured again after so many trials of the search, and at its end; None for
             never.
+        loads: multiples of the load at which the deployments of blocks are measured too.
         by_neighbours: fewer run side by side where that disturbs them; see `neighbours`.
     """
 
@@ -69,3 +77,4 @@ class Settings:
     seed: int
     sentinel: int | None = None
     by_neighbours: bool = False
+    loads: tuple[float, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tuner.search.history import Deployment, History, TrialRecord
+from tuner.search.other_loads import seen_at_other_loads
 from tuner.search.worth import Worth, with_front
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
@@ -31,11 +32,13 @@ def concluded(
     interrupted: bool,
     validated: bool,
     ending: Ending | None = None,
+    loads: Sequence[float] = (),
 ) -> Verdict:
     """The verdict of the run; of several objectives with their front, and the gain in each.
 
     Args:
         ending: has the last word on what the validation found.
+        loads: multiples of the load that the deployments of blocks were measured at too.
         candidates: what the validation was planned for, best first; empty where nothing of the search
             looked better than the baseline.
         interrupted: the run was cut short: no gain is claimed.
@@ -52,6 +55,7 @@ def concluded(
         if ending is not None:
             found = ending.conclude(found, history, [r.number for r in candidates])
             measured += measured_in(history, Phase.SIMPLIFY, worth)
+        found = seen_at_other_loads(found, history, worth, objective=objective, loads=loads)
     return with_front(found, history, measured, worth) if len(goals) > 1 else found
 
 
@@ -133,7 +137,8 @@ def _feasible(record: TrialRecord) -> bool:
 def _validated(deployment: Deployment, worth: Worth) -> Validated | None:
     if deployment.block is None or deployment.state in (None, State.INTERRUPTED):
         return None
-    score, failure = deployment.score, deployment.failure
+    score = deployment.score
+    failure = deployment.failure if deployment.state is State.FAILED else None  # else it is of another load
     return Validated(
         trial=deployment.trial,
         block=deployment.block,
@@ -142,6 +147,7 @@ def _validated(deployment: Deployment, worth: Worth) -> Validated | None:
         metrics=score.metrics if score is not None else {},
         failure=f"{failure.kind}: {failure.message}" if failure is not None else "",
         node=deployment.node,
+        cold=bool(deployment.cold),
     )
 
 

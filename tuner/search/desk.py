@@ -38,7 +38,6 @@ class _Open:
     last: Step | None = None
     rounds: list[int] = field(default_factory=list)
     stopping: str | None = None
-    cold: bool | None = None
 
     def placed(self, ended: float) -> float:
         """When its actor took it up; until then it waited for its place and held nothing."""
@@ -147,6 +146,7 @@ class Desk:
             environment=self._space.environment(params),
             places=self._space.places(params),
             accelerators=self._space.accelerators(params),
+            near=assignment.near,
             slot=slot,
         )
 
@@ -164,12 +164,12 @@ class Desk:
 
     def _take_in(self, key: Key, step: Step) -> int | None:
         """Write down and judge what the step measured; the round's number, None where there is no new one."""
-        entry = self._open[key]
+        entry, deployment = self._open[key], self.strategy.deployment(key)
         entry.last = step
-        if entry.cold is None and step.node:
-            self.strategy.deployment(key).node = step.node
+        if deployment.cold is None and step.node:
+            deployment.node = step.node
             place = (step.node, model_place(entry.trial.places))
-            entry.cold = place not in self._warmed if step.cold is None else step.cold
+            deployment.cold = place not in self._warmed if step.cold is None else step.cold
             self._warmed.add(place)
         if self.first_step is None and step.first_request is not None:
             self.first_step = step
@@ -181,7 +181,6 @@ class Desk:
         price = self._space.price_per_hour(trial.params)
         measured = measured.served_on(accelerators=trial.accelerators, price_per_hour=price)
         reason = self.strategy.report(key, measured)
-        deployment = self.strategy.deployment(key)
         score = deployment.scores[-1]
         self._store.append_round(
             RoundLine(
@@ -292,7 +291,7 @@ class Desk:
             price_per_hour=self._space.price_per_hour(trial.params),
             engine_version=last.engine_version if last else "",
             node=last.node if last else "",
-            cold=entry.cold,
+            cold=deployment.cold,
             expected_to_deploy=outlook.deploys if outlook is not None else None,
             reason=self._reason(entry, state, deployment),
             started=entry.started,

@@ -28,10 +28,12 @@ class Deployment:
     rounds: list[RoundResult] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)  # the mean so far, after each round
     each: list[Score] = field(default_factory=list)  # each round alone; of the baseline's deployments only
+    other_loads: list[RoundResult] = field(default_factory=list)  # after the rounds, no part of the score
     state: State | None = None  # None while it runs
     failure: Failure | None = None
     reason: str = ""
     node: str = ""  # where it runs, once that is known
+    cold: bool | None = None  # whether it is the first use of the model there; None while that is not known
     times: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     accelerator_seconds: float = 0.0
@@ -107,6 +109,11 @@ class History:
         """Every deployment, of one phase or of all."""
         for record in list(self.records.values()):  # the live table reads from a thread of its own
             yield from (d for d in record.deployments if phase is None or d.phase == phase)
+
+    def node_of(self, phase: Phase, block: int) -> str:
+        """Where a block began; "" where that is not known yet."""
+        nodes = (d.node for d in self.deployments(phase) if d.block == block)
+        return next(filter(None, nodes), "")
 
     def peers(self, running: Deployment) -> list[Score]:
         """What the other search trials had scored when they were as far as `running` is now.

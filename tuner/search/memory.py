@@ -75,7 +75,8 @@ def unfinished(history: History, study: StudyMirror, *, rounds: int) -> list[Ass
 
 
 def _deployment(line: TrialLine, rounds: list[RoundResult], objective: Objective) -> Deployment:
-    rounds = sorted(rounds, key=lambda r: r.number)
+    every = sorted(rounds, key=lambda r: r.number)
+    rounds = [r for r in every if r.load == 1]
     told = line.trial == 0 and line.phase in (Phase.SEARCH, Phase.SENTINEL)
     return Deployment(
         trial=line.trial,
@@ -85,10 +86,12 @@ def _deployment(line: TrialLine, rounds: list[RoundResult], objective: Objective
         rounds=rounds,
         scores=[objective.score(rounds[: i + 1]) for i in range(len(rounds))],
         each=[objective.score([r]) for r in rounds if r.usable] if told else [],
+        other_loads=[r for r in every if r.load != 1],
         state=line.state,
         failure=line.failure,
         reason=line.reason,
         node=line.node,
+        cold=line.cold,
         times=line.times,
         seconds=line.ended - line.started,
         accelerator_seconds=line.accelerator_seconds,

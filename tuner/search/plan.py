@@ -70,6 +70,11 @@ def plan_lines(
                 f"{deployments} in paired blocks, {_share(experiment):.0%} of the rounds",
             )
         )
+        if validation.loads:
+            loads = ", ".join(f"{load:g}" for load in validation.loads)
+            lines.append(
+                ("other loads", f"a round more of each of these deployments at {loads} times the load")
+            )
         if validation.simplify:
             lines.append(("simplify", _simplifying(experiment)))
         lines.append(("noise floor", assumed_told(ASSUMED, _design(experiment))))
@@ -148,9 +153,15 @@ def _simplifying(experiment: Experiment) -> str:
     )
 
 
+def _validation_rounds(experiment: Experiment) -> int:
+    """Of one deployment, those at other loads among them."""
+    v = experiment.validation
+    return (v.rounds or experiment.workload.rounds) + len(v.loads)
+
+
 def _share(experiment: Experiment) -> float:
     rounds = experiment.workload.rounds
-    validating = _validation_deployments(experiment) * (experiment.validation.rounds or rounds)
+    validating = _validation_deployments(experiment) * _validation_rounds(experiment)
     return validating / (validating + most_trials(experiment) * rounds)
 
 
@@ -158,7 +169,7 @@ def _cost(experiment: Experiment, parallel: int) -> str:
     trials, validating = most_trials(experiment), _validation_deployments(experiment)
     trials += planned(trials, sentinel_every(experiment))
     rounds = trials * experiment.workload.rounds
-    rounds += validating * (experiment.validation.rounds or experiment.workload.rounds)
+    rounds += validating * _validation_rounds(experiment)
     made = trials + validating
     measured = (made * experiment.workload.warmup_seconds + rounds * _longest_round(experiment)) / parallel
     longest = measured + made * (experiment.deploy.ready_seconds + experiment.deploy.stop_seconds) / parallel

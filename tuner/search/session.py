@@ -216,6 +216,7 @@ class Session:
             interrupted=self.interrupted,
             validated=self._experiment.validation.enabled,
             ending=assembly.simplifier,
+            loads=self._experiment.validation.loads,
         )
         self._state = replace(self._state, importance=assembly.study.importance())
         self._write_state(assembly, RunStatus.INTERRUPTED)

@@ -98,6 +98,9 @@ class Strategy:
     def report(self, key: Key, measured: RoundResult) -> str | None:
         """Take one more round in; why the trial should stop, or None."""
         deployment = self.deployment(key)
+        if measured.load != 1:
+            deployment.other_loads.append(measured)
+            return self.stopped
         deployment.rounds.append(measured)
         score = self.objective.score(deployment.rounds)
         deployment.scores.append(score)
@@ -165,7 +168,7 @@ class Strategy:
 
     def _expected(self, deployments: int) -> Reserve:
         s = self._settings
-        scale = s.validation_rounds / s.rounds
+        scale = (s.validation_rounds + len(s.loads)) / s.rounds
         return reserve_for(self.history, deployments=deployments, parallel=s.parallel, scale=scale)
 
     def _next(self, elapsed_seconds: float, place: Hashable) -> Assignment | None:
@@ -193,7 +196,9 @@ class Strategy:
         phase, (trial, block) = self.phase, planned
         record = self.history.records[trial]
         attempt = 1 + max((d.attempt for d in record.in_phase(phase)), default=0)
-        return Assignment(trial, phase, attempt, record.params, self._settings.validation_rounds, block)
+        s = self._settings
+        near = self.history.node_of(phase, block)
+        return Assignment(trial, phase, attempt, record.params, s.validation_rounds, block, s.loads, near)
 
     def _next_search(self, elapsed_seconds: float) -> Assignment | None:
         if 0 not in self.history.records:
@@ -262,9 +267,10 @@ class Strategy:
             return False  # it has waited for room as long as deploy.schedule_seconds lets it
         attempt = 1 + max(d.attempt for d in record.in_phase(ended.phase))
         s = self._settings
-        rounds = s.rounds if ended.phase in (Phase.SEARCH, Phase.SENTINEL) else s.validation_rounds
+        searched = ended.phase in (Phase.SEARCH, Phase.SENTINEL)
+        rounds, loads = (s.rounds, ()) if searched else (s.validation_rounds, s.loads)
         self._again.append(
-            Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block)
+            Assignment(record.number, ended.phase, attempt, record.params, rounds, ended.block, loads)
         )
         return True
 

@@ -17,6 +17,7 @@ from tuner.spec.percentiles import percentile_faults
 from tuner.spec.rate_checks import rate_faults
 from tuner.spec.search_checks import search_faults
 from tuner.spec.space import MOST_POINTS, Space
+from tuner.spec.validation_checks import validation_faults
 
 if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
@@ -34,6 +35,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from rate_faults(experiment)
     yield from search_faults(experiment)
     yield from percentile_faults(experiment)
+    yield from validation_faults(experiment)
     yield from weights_faults(experiment)
     names = list(_names(experiment))
     yield from names

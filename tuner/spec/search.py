@@ -13,6 +13,7 @@ from tuner.spec.section import Number, Section, Switch, Text, Whole
 from tuner.spec.window import Window
 
 Positive = Annotated[Whole, Field(ge=1)]
+Multiple = Annotated[Number, Field(gt=0, le=10)]
 EARLY_STOPS = ("auto", "none", *modules_in("search/stopping"))
 STORAGE_PASSWORD = re.compile(r"(?<=://)([^:/]*):([^@]*)(?=@)")  # user and password, as SQLAlchemy reads them
 VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
@@ -129,6 +130,11 @@ class Validation(Section):
     top: Positive = Field(default=2, description="How many of the best are deployed again.")
     deployments: Positive = Field(default=3, description="How often each, and the baseline.")
     rounds: Positive | None = Field(default=None, description="Of each deployment; none: as in the workload.")
+    loads: tuple[Multiple, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Multiples of the load, such as [0.5, 0.75, 1.25]: a round more at each.",
+    )
     simplify: Switch = Field(
         default=True, description="Flags of the winner go back to the baseline where that costs little."
     )

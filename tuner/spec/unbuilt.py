@@ -21,7 +21,6 @@ _UNBUILT: dict[str, tuple[str, ...]] = {
     "accuracy.tolerance": (),
     "accuracy.prompts": (),
     "accuracy.command": (),
-    "validation.loads": (),
 }
 _RIGHT = {"accuracy.check": "off"}
 

@@ -154,6 +154,16 @@ class LoadPoint(Content):
         assert start is not None
         return Level(start, start if self.ramp_to is None else self.ramp_to)
 
+    def at(self, multiple: float) -> LoadPoint:
+        """The same at so many times its level."""
+        closed = self.concurrency is not None
+        scaled = {
+            name: max(1, round(value * multiple)) if closed else value * multiple
+            for name in ("concurrency", "request_rate", "ramp_to")
+            if (value := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=scaled)
+
     @property
     def converses(self) -> bool:
         """Whether some of its requests follow from answers."""
@@ -252,6 +262,12 @@ class Workload(Section):
     def windows(self) -> int:
         """How many there are in a round: one of each load point, or the probes of a search over rates."""
         return sum(1 if p.rate_search is None else p.rate_search.probes for p in self.points)
+
+    def at(self, multiple: float) -> Workload:
+        """The same at so many times its load: requests in flight (whole ones) or arrivals per second."""
+        if multiple == 1:
+            return self
+        return self.model_copy(update={"points": tuple(point.at(multiple) for point in self.points)})
 
     def shipped(self) -> dict[str, Any]:
         """The section for another machine: the content of its files with it, where they are small enough.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tuner.errors import (
@@ -18,6 +18,7 @@ from tuner.errors import (
     TunerError,
     UserError,
 )
+from tuner.trial.part import Part
 from tuner.trial.ports import (
     Cancel,
     DeploymentBackend,
@@ -97,7 +98,9 @@ class TrialLife:
     """Steps one deployment through its rounds; `release` is called whatever happens.
 
     Args:
-        rounds: after this many it is complete.
+        rounds: after this many it is complete, but for one at each of `loads`.
+        loads: multiples of the workload's load, measured after the rounds, a round each. A configuration that
+            fails there has been measured all the same: it ends as complete, with the failure.
         warmup_seconds: of load before the first round.
         clock: monotonic seconds.
         now: Unix time.
@@ -121,11 +124,13 @@ class TrialLife:
         cancel: Cancel,
         previous: Sequence[str] = (),
         stop_seconds: float = 0.0,
+        loads: Sequence[float] = (),
     ) -> None:
         self.trial = trial
         self._backend = backend
         self._load = load
         self._rounds = rounds
+        self._loads = tuple(loads)
         self._warmup_seconds = warmup_seconds
         self._clock = clock
         self._now = now
@@ -147,7 +152,7 @@ class TrialLife:
         try:
             if self._endpoint is None:
                 self._come_up()
-            return self._measure()
+            return self._measure() if self._done < self._rounds else self._measure_at(self._endpoint)
         except Cancelled as error:
             return self._end(State.INTERRUPTED, Failure(FailureClass.CANCELLED, str(error) or "cancelled"))
         except ConfigurationRefused as error:
@@ -225,8 +230,33 @@ class TrialLife:
             failure = Failure(FailureClass.REQUESTS_FAILED, refused, self._backend.log_tail(self.trial.name))
         if failure is not None:
             return self._end(State.FAILED, failure)
-        self._done = number
-        complete = State.COMPLETE if number >= self._rounds else None
+        return self._went_well(measured)
+
+    def _measure_at(self, endpoint: Endpoint | None) -> Step:
+        """The next of the other loads, on the deployment that has its rounds."""
+        assert endpoint is not None
+        number, load = self._done + 1, self._loads[self._done - self._rounds]
+        self._progress(f"at {load:g} times the load")
+        failure = None
+        with self._part("other loads"):
+            try:
+                self._load.open(endpoint, salt=f"{self.trial.name}-x{load:g}", load=load)
+                measured = self._load.run_round(number, cancel=self._cancel)
+            except LoadError as error:
+                failure = Failure(FailureClass.REQUESTS_FAILED, str(error))
+        failure = self._backend.failure(self.trial.name) or failure
+        if failure is not None and failure.kind is FailureClass.NODE_FAULT:
+            raise DeployInterrupted(failure)
+        if failure is None and (refused := _all_failed(measured.points)):
+            failure = Failure(FailureClass.REQUESTS_FAILED, refused)
+        if failure is None:
+            return self._went_well(measured)
+        said = replace(failure, message=f"at {load:g} times the load: {failure.message}")
+        return self._said(None, State.COMPLETE, said)
+
+    def _went_well(self, measured: RoundResult) -> Step:
+        self._done = measured.number
+        complete = State.COMPLETE if self._done >= self._rounds + len(self._loads) else None
         return self._said(measured, complete, None)
 
     def _not_served(self, error: LoadError) -> DeployError:
@@ -263,21 +293,8 @@ class TrialLife:
             first_request=self._first_request,
         )
 
-    def _part(self, name: str) -> _Part:
-        return _Part(self._times, name, self._clock)
-
-
-class _Part:
-    """Adds the seconds spent inside to `times[name]`, also when it ends with an error."""
-
-    def __init__(self, times: dict[str, float], name: str, clock: Callable[[], float]) -> None:
-        self._times, self._name, self._clock = times, name, clock
-
-    def __enter__(self) -> None:
-        self._start = self._clock()
-
-    def __exit__(self, *_: object) -> None:
-        self._times[self._name] = self._times.get(self._name, 0.0) + self._clock() - self._start
+    def _part(self, name: str) -> Part:
+        return Part(self._times, name, self._clock)
 
 
 def _all_failed(points: tuple[PointResult, ...]) -> str:

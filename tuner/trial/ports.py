@@ -68,6 +68,8 @@ class TrialConfig:
         environment: variables for the engine.
         places: values for named places of the deployment, such as `storage.pvc_subpath`.
         accelerators: how many of the serving cluster's accelerators it takes.
+        near: the node where the deployments that it is compared with ran; "" where that does not matter. A
+            backend that can prefers it.
     """
 
     run: str
@@ -79,6 +81,7 @@ class TrialConfig:
     environment: dict[str, str] = field(default_factory=dict)
     places: dict[str, ParamValue] = field(default_factory=dict)
     accelerators: int = 0
+    near: str = ""
     slot: Slot = Slot()
 
     @property
@@ -179,8 +182,8 @@ class Load(Protocol):
         """
         ...
 
-    def open(self, endpoint: Endpoint, *, salt: str) -> None:
-        """Open the connections and calibrate prompt lengths.
+    def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
+        """Open the connections and calibrate prompt lengths; rounds are at `load` times the workload's load.
 
         Every prompt starts with something made from `salt` and the round, so that no prefix cache helps
         beyond what the workload declares; lengths and arrivals do not depend on `salt`.

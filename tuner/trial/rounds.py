@@ -174,6 +174,8 @@ class RoundResult:
         points: where rates are searched, the window at the highest of this round's rates that the limits let
             through, or at its lowest rate; none where every probe was ended early.
         rates: the search over rates; None where the rate, or the concurrency, is given.
+        load: the multiple of the workload's load at which it was measured; rounds at another one than 1 are
+            no part of a deployment's figures.
     """
 
     number: int
@@ -181,6 +183,7 @@ class RoundResult:
     seconds: float
     points: tuple[PointResult, ...]
     rates: RateRound | None = None
+    load: float = 1.0
 
     @property
     def usable(self) -> bool:
@@ -207,6 +210,7 @@ class RoundResult:
             "seconds": self.seconds,
             "points": [p.to_json() for p in self.points],
             **({"rates": self.rates.to_json()} if self.rates is not None else {}),
+            **({"load": self.load} if self.load != 1 else {}),
         }
 
     @classmethod
@@ -214,4 +218,5 @@ class RoundResult:
         """What `to_json` wrote."""
         points = tuple(PointResult.from_json(p) for p in stored["points"])
         rates = RateRound.from_json(stored["rates"]) if stored.get("rates") else None
-        return cls(stored["number"], stored["started"], stored["seconds"], points, rates)
+        load = stored.get("load", 1.0)
+        return cls(stored["number"], stored["started"], stored["seconds"], points, rates, load)

@@ -4,7 +4,8 @@ from tuner.verdict.decide import decide, without_validation
 from tuner.verdict.drift import Drift, Level, drift_of
 from tuner.verdict.flags import FlagWorth, Simplified, Source, flags_told
 from tuner.verdict.front import Balance, Front, Point, front_of
-from tuner.verdict.gain import Gain, paired_gain
+from tuner.verdict.gain import Gain
+from tuner.verdict.loads import OtherLoad
 from tuner.verdict.measured import Candidate, Merge, Searched, Validated
 from tuner.verdict.objectives import ObjectiveGain
 from tuner.verdict.order import block_order
@@ -22,6 +23,7 @@ __all__ = [
     "Merge",
     "Nearest",
     "ObjectiveGain",
+    "OtherLoad",
     "Outcome",
     "Point",
     "Searched",
@@ -34,7 +36,6 @@ __all__ = [
     "drift_of",
     "flags_told",
     "front_of",
-    "paired_gain",
     "power",
     "simplified",
     "smallest_margin",

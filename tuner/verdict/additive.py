@@ -105,6 +105,10 @@ class Additive:
     def gain(self, one: int, other: int, *, confidence: float = CONFIDENCE) -> Gain:
         """Of `one` over `other`, with the ratio seen in each block that has both.
 
+        The difference of the logs, taken back to shares. Ratios rather than differences, because a slow
+        moment slows both by a share; logs, because a ratio and its inverse must be equally far from none. Of
+        what is minimised the gain is baseline / candidate - 1: half the latency is a gain of 1 (100 %).
+
         Where nodes are fitted, what the two nodes differ by is taken out of each block's ratio.
 
         Raises:

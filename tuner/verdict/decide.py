@@ -9,7 +9,7 @@ from functools import partial
 
 from tuner.verdict import sentences as say
 from tuner.verdict.additive import Additive
-from tuner.verdict.measured import Arms, Candidate, Merge, Searched, Validated, Violations
+from tuner.verdict.measured import Arms, Candidate, Merge, Searched, Validated, Violations, cold_apart
 from tuner.verdict.outcome import Nearest, Outcome, Verdict
 from tuner.verdict.selection import Choice, choose
 
@@ -45,10 +45,12 @@ def decide(
             the blocks' violations, which for percentiles is only a stand-in.
         bound: the same for the upper bounds of percentiles; without it the estimates decide.
     """
+    measured, cold = cold_apart(measured)
     arms = Arms(measured, maximize=maximize, merge=merge, bound=bound)
     ordered = [c.trial for c in sorted(candidates, key=lambda c: (c.distance, c.rank, c.trial))]
     standing, notes = _sift(ordered, arms)
     notes += [say.baseline_failed(one.block, one.failure) for one in arms.failures(baseline)]
+    notes += [say.cold(one.trial, one.block, one.node) for one in cold]
     if arms.feasible(baseline) and not arms.surely_feasible(baseline):
         notes.append(say.baseline_not_shown(arms.bounds(baseline)))
     if not standing:

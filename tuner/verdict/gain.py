@@ -73,38 +73,3 @@ def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
     half = student_quantile((1 + confidence) / 2, count - 1) * deviation / math.sqrt(count)
     return mean, mean - half, mean + half
-
-
-def gain_of_logs(logs: Sequence[float], *, confidence: float = CONFIDENCE) -> Gain:
-    """The gain from the blocks' log ratios (positive is better)."""
-    mean, low, high = mean_interval(logs, confidence=confidence)
-    return Gain(math.expm1(mean), math.expm1(low), math.expm1(high), tuple(math.expm1(v) for v in logs))
-
-
-def log_ratio(candidate: float, baseline: float, *, maximize: bool) -> float:
-    """log(candidate / baseline), turned so that positive is better.
-
-    Raises:
-        ValueError: a value is not positive and finite, so that there is no ratio.
-    """
-    for value in (candidate, baseline):
-        if not 0 < value < math.inf:
-            raise ValueError(f"a ratio takes positive, finite values, got {value!r}")
-    ratio = math.log(candidate) - math.log(baseline)
-    return ratio if maximize else -ratio
-
-
-def paired_gain(
-    blocks: Sequence[tuple[float, float]], *, maximize: bool = True, confidence: float = CONFIDENCE
-) -> Gain:
-    """The gain from (candidate, baseline) values, one pair a block.
-
-    The mean of the log ratios with Student's t over the blocks, taken back to shares. Ratios rather than
-    differences, because a slow moment slows both by a share; logs, because a ratio and its inverse must
-    be equally far from none. To be minimised, the gain is baseline / candidate - 1: half the latency is
-    a gain of 1 (100 %).
-
-    Raises:
-        ValueError: no blocks, or a value that is not positive and finite.
-    """
-    return gain_of_logs([log_ratio(c, b, maximize=maximize) for c, b in blocks], confidence=confidence)

@@ -28,6 +28,7 @@ class Validated:
         violations: SLO metric -> share beyond the limit; <= 0 is within.
         failure: why the deployment failed, one line, where the configuration is the cause; else "".
         node: where it ran; "" where that is not known.
+        cold: the first use of the model there: its caches were empty.
     """
 
     trial: int
@@ -37,11 +38,19 @@ class Validated:
     metrics: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     node: str = ""
+    cold: bool = False
 
     @property
     def measured(self) -> bool:
         """Whether it has a value that a ratio can be taken of."""
         return not self.failure and self.value is not None and 0 < self.value < math.inf
+
+
+def cold_apart(measured: Sequence[Validated]) -> tuple[list[Validated], list[Validated]]:
+    """What may be compared, and what is left out: cold deployments of blocks in which others were warm."""
+    warm = {one.block for one in measured if one.measured and not one.cold}
+    left_out = [one for one in measured if one.measured and one.cold and one.block in warm]
+    return [one for one in measured if one not in left_out], left_out
 
 
 @dataclass(frozen=True, slots=True)

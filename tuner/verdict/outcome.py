@@ -9,6 +9,7 @@ from typing import Any
 
 from tuner.verdict.flags import FlagWorth, Simplified
 from tuner.verdict.gain import Gain
+from tuner.verdict.loads import OtherLoad
 from tuner.verdict.objectives import ObjectiveGain
 
 
@@ -51,6 +52,7 @@ class Verdict:
         blocks: the numbers of the blocks that the gain rests on.
         objectives: where there are several, each with its gain; `gain` is then that of their balance.
         simplified: what became of the winner's flags that may go back; None where nothing was tried.
+        loads: the winner beside the baseline at other loads, where those were measured.
         flags: what each flag of the winner is worth; empty where there is no winner but the baseline, or the
             search measured too little to say.
         out: candidates that the validation found failing, beyond a limit, or could not measure.
@@ -72,6 +74,7 @@ class Verdict:
     out: tuple[int, ...] = ()
     simplified: Simplified | None = None
     flags: tuple[FlagWorth, ...] = ()
+    loads: tuple[OtherLoad, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +104,7 @@ class Verdict:
             "out": list(self.out),
             "simplified": self.simplified.to_json() if self.simplified else None,
             "flags": [one.to_json() for one in self.flags],
+            "loads": [one.to_json() for one in self.loads],
         }
 
     @classmethod
@@ -122,4 +126,5 @@ class Verdict:
             out=tuple(stored.get("out", ())),
             simplified=Simplified.from_json(stored["simplified"]) if stored.get("simplified") else None,
             flags=tuple(map(FlagWorth.from_json, stored.get("flags", ()))),
+            loads=tuple(map(OtherLoad.from_json, stored.get("loads", ()))),
         )

@@ -150,6 +150,16 @@ def unmeasured(trial: int) -> str:
     return f"Trial {trial} is out: the validation gave no measurement of it that can be trusted."
 
 
+def cold(trial: int, block: int, node: str) -> str:
+    """A deployment is left out of its block."""
+    where = f" on {node}" if node else ""
+    who = "The baseline's" if trial == 0 else f"Trial {trial}'s"
+    return (
+        f"{who} deployment in block {block + 1} does not count: it was the first use of the model{where}, "
+        "and others of the block were not."
+    )
+
+
 def baseline_failed(block: int, why: str) -> str:
     """A block is dropped."""
     return f"Block {block + 1} does not count: the baseline's deployment failed ({why})."

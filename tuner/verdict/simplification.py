@@ -18,7 +18,7 @@ from tuner.verdict import sentences as say
 from tuner.verdict.additive import Additive, Scatter
 from tuner.verdict.flags import Simplified
 from tuner.verdict.gain import CONFIDENCE, student_quantile
-from tuner.verdict.measured import Arms, Merge, Validated
+from tuner.verdict.measured import Arms, Merge, Validated, cold_apart
 from tuner.verdict.outcome import Outcome, Verdict
 
 FEWEST_BLOCKS = 2
@@ -26,6 +26,7 @@ FEWEST_BLOCKS = 2
 
 def validation_scatter(measured: Sequence[Validated], *, maximize: bool) -> Scatter:
     """How far the validation's deployments scatter, by all arms none of whose deployments failed."""
+    measured, _ = cold_apart(measured)
     failed = {one.trial for one in measured if one.failure}
     return _fit(measured, {one.trial for one in measured} - failed, maximize=maximize).scatter
 
@@ -90,6 +91,7 @@ def simplified(
     """
     winner = verdict.winner
     assert winner is not None
+    measured, _ = cold_apart(measured)
     arms = Arms(measured, maximize=maximize, merge=merge, bound=bound)
     fit = _fit(measured, {trial, winner, verdict.baseline}, maximize=maximize, also=scatter)
     found = fit.difference(trial, winner)

@@ -189,6 +189,21 @@ def test_a_node_to_avoid_is_avoided_while_there_is_another(service):
     assert preferred["preference"]["matchFields"] == [apart]
 
 
+def test_a_node_to_be_near_is_preferred_after_those_to_avoid(service):
+    trial = dataclasses.replace(TRIAL, near="n1")
+    (only,) = _preferred(service(trial=trial))
+    there = {"key": "metadata.name", "operator": "In", "values": ["n1"]}
+    assert only["preference"]["matchFields"] == [there]
+    avoided, near = _preferred(service(trial=trial, avoid_nodes=["n1"]))
+    assert avoided["weight"] > near["weight"]
+    assert "affinity" not in service()["spec"]["engine"]
+
+
+def _preferred(manifest):
+    terms = manifest["spec"]["engine"]["affinity"]["nodeAffinity"]
+    return terms["preferredDuringSchedulingIgnoredDuringExecution"]
+
+
 def test_a_deployment_runs_one_pod_at_a_time_and_its_service_finds_it(wanted):
     made, service = deployment(wanted(PLAIN), TRIAL, identity=IDENTITY)
     pod = made["spec"]["template"]

@@ -73,6 +73,18 @@ def steady(scripted: ModuleType) -> Any:
         yield server
 
 
+def test_a_session_opened_at_another_load_has_that_many_requests_in_flight(steady: Any) -> None:
+    load = HttpLoad(workload())
+    try:
+        load.open(Endpoint(url=steady.url, model="m"), salt="x", load=0.5)
+        found = load.run_round(5, cancel=never)
+        assert (found.load, found.points[0].trust.asked) == (0.5, 4)
+        load.open(Endpoint(url=steady.url, model="m"), salt="y")
+        assert load.run_round(1, cancel=never).points[0].trust.asked == 8
+    finally:
+        load.close()
+
+
 def test_a_closed_loop_measures_the_truth(steady: Any) -> None:
     def check(found: PointResult) -> None:
         ideal = 8 * 16 / 0.18

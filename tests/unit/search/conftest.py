@@ -132,6 +132,7 @@ class Behaviour:
     dies: bool = False  # its actor, without a word
     stops_run: bool = False
     interrupted: bool = False
+    at: Mapping[float, Behaviour] = field(default_factory=dict)  # other loads
 
 
 Surface = Callable[[Any], Behaviour]  # of a TrialConfig
@@ -229,7 +230,7 @@ class Run:
             ):
                 assignment, trial = begun
                 self.handed_out.append((assignment, trial))
-                steps = self._steps(trial, assignment.rounds)
+                steps = self._steps(trial, assignment.rounds, assignment.loads)
                 heapq.heappush(queue, (self.seconds + 2, next(order), free.pop(0), assignment.key, steps))
             if not queue:
                 assert self.desk.finished, "nothing runs, nothing is handed out, and it is not finished"
@@ -244,7 +245,7 @@ class Run:
             free.append(slot)
         return False
 
-    def _steps(self, trial: Any, rounds: int) -> Any:
+    def _steps(self, trial: Any, rounds: int, loads: Sequence[float]) -> Any:
         b = self.surface(trial)
         if b.dies:
             yield None
@@ -255,12 +256,19 @@ class Run:
         for number in range(1, rounds + 1):
             if b.failure is not None and number > b.fails_in_round - 1:
                 yield Step(None, State.FAILED, b.failure)
-            shaken = b.tokens * (1 + noise.uniform(-0.01, 0.01))
-            measured = _made_round(number, tokens_per_second=shaken, ttft_ms=b.ttft, trust=b.trust)
-            measured = replace(measured, started=1_700_000_000.0 + self.seconds)
-            yield Step(
-                measured, State.COMPLETE if number == rounds else None, times={"rounds": 10.0 * number}
-            )
+            complete = State.COMPLETE if number == rounds + len(loads) else None
+            yield Step(self._round(b, number, noise), complete, times={"rounds": 10.0 * number})
+        for number, load in enumerate(loads, start=rounds + 1):
+            there = b.at.get(load, b)
+            if there.failure is not None:
+                yield Step(None, State.COMPLETE, there.failure)
+            measured = replace(self._round(there, number, noise), load=load)
+            yield Step(measured, State.COMPLETE if number == rounds + len(loads) else None)
+
+    def _round(self, b: Behaviour, number: int, noise: random.Random) -> RoundResult:
+        shaken = b.tokens * (1 + noise.uniform(-0.01, 0.01))
+        measured = _made_round(number, tokens_per_second=shaken, ttft_ms=b.ttft, trust=b.trust)
+        return replace(measured, started=1_700_000_000.0 + self.seconds)
 
     @property
     def searched(self) -> list[TrialLine]:

@@ -93,6 +93,18 @@ def test_the_same_seed_gives_the_same_verdict_and_a_gain_without_noise_is_exact(
     assert made[0].verdict.gain.share == pytest.approx(0.05, abs=0.005)
 
 
+def test_what_a_simplified_winner_truly_gives_away_is_known():
+    from verdicts.cases import experiment, surface
+
+    levels = NoiseLevels(deployment_cv=0.0005)
+    made = [judged(experiment(1), surface("spare", 1), seed, levels) for seed in range(2)]
+    for one in made:
+        assert one.verdict.simplified.taken and one.verdict.simplified.back == ("slots",)
+        assert one.would_lose == pytest.approx(0.002, abs=1e-4)
+        assert one.true_gain == pytest.approx(1.07 * 1.0115 - 1)
+    assert math.isnan(judged(experiment(1), surface("flat", 1), 0, NoiseLevels()).would_lose)
+
+
 def test_nodes_that_differ_by_more_than_the_gain_do_not_hide_it():
     from verdicts.cases import experiment, surface
 

@@ -203,6 +203,18 @@ def test_every_block_holds_each_candidate_and_the_baseline_once_and_blocks_do_no
     assert Counter(order) == Counter((block, trial) for block in range(3) for trial in (0, 1, 2))
 
 
+def test_a_block_asks_for_the_node_where_it_began(make, work):
+    s = make({"slots": 2}, top=1)
+    found = search(s, work, {0: 100, 1: 130}) or ask(s)
+    assert found.near == ""
+    s.deployment(found.key).node = "n1"
+    work(s, found)
+    second = ask(s)
+    assert (second.block, second.near) == (found.block, "n1")
+    work(s, second)
+    assert ask(s).near == ""
+
+
 def test_no_arm_comes_first_more_often_than_another(make, work):
     s = make({"slots": 2}, {"slots": 4})
     found = search(s, work, {0: 100, 1: 130, 2: 120})

@@ -131,7 +131,6 @@ def test_an_override_changes_any_value(override, where, sections):
         ("search.trials", "got 'search.trials'; would be right: --set search.trials=5"),
         ("=5", "got '=5'; would be right: --set search.trials=5"),
         ("search.trials=[1", "this is no YAML"),
-        ("validation.loads=[a]", "validation.loads: got 'loads', which is not built yet"),
         ("parameters.slots.vals=[1]", "parameters.slots.vals: got an unknown key; would be right: values"),
         ("baseline.slot=1", "baseline.slot: got an unknown parameter; would be right: slots"),
         ("baseline.slots=3", "baseline.slots: got 3; would be right: one of 1, 2, 4"),

@@ -91,7 +91,14 @@ def one_round() -> Callable[..., RoundResult]:
 class Stage:
     """One trial's life on the fakes, under a clock that only sleeping moves."""
 
-    def __init__(self, *, rounds: int = 3, previous: str | None = None, **backend: Any) -> None:
+    def __init__(
+        self,
+        *,
+        rounds: int = 3,
+        loads: tuple[float, ...] = (),
+        previous: str | None = None,
+        **backend: Any,
+    ) -> None:
         self.seconds = 0.0
         self.cancelled = False
         self.said: list[str] = []
@@ -103,6 +110,7 @@ class Stage:
             backend=self.backend,
             load=self.load,
             rounds=rounds,
+            loads=loads,
             warmup_seconds=2.0,
             clock=lambda: self.seconds,
             now=lambda: 1_700_000_000.0 + self.seconds,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,17 @@ def test_a_block_without_the_baseline_is_dropped(measure: Measure) -> None:
     assert found.blocks == (0, 2)
     assert found.outcome is Outcome.BETTER
     assert "Block 2 does not count" in found.details[0]
+
+
+def test_a_cold_deployment_is_not_compared_with_warm_ones(measure: Measure) -> None:
+    table = measure({0: [100, 90, 110, 100], 7: [150, 60, 166, 151]})
+    mixed = [replace(one, cold=(one.trial, one.block) == (7, 1), node="n2") for one in table]
+    found = verdict(mixed, [Candidate(7, 1)])
+    assert (found.outcome, found.blocks) == (Outcome.BETTER, (0, 2, 3))
+    said = "Trial 7's deployment in block 2 does not count: it was the first use of the model on n2"
+    assert any(said in line for line in found.details)
+    all_cold = [replace(one, cold=one.block == 1) for one in table]
+    assert verdict(all_cold, [Candidate(7, 1)]).blocks == (0, 1, 2, 3)
 
 
 def test_fewer_than_two_complete_blocks_never_claim_a_gain(measure: Measure) -> None:

@@ -213,7 +213,7 @@ def _common(
         "places": dict(trial.places),
         "accelerators": trial.accelerators,
         "resources": resources(deploy, trial.accelerators),
-        "pod": pod_fields(pod, avoid_nodes, claim_template=claim),
+        "pod": pod_fields(pod, avoid_nodes, near=trial.near, claim_template=claim),
         "security_context": dict(deploy.pod.container_security_context),
         "volumes": volumes,
         "volume_mounts": mounts,

@@ -34,11 +34,12 @@ def pod_of(deploy: Deploy, places: Mapping[str, ParamValue], *, production: bool
 
 
 def pod_fields(
-    pod: Pod, avoid_nodes: Collection[str] = (), *, claim_template: str | None = None
+    pod: Pod, avoid_nodes: Collection[str] = (), *, near: str = "", claim_template: str | None = None
 ) -> dict[str, Any]:
     """What is said of it; nothing for what is left out.
 
     Args:
+        near: the node that is preferred among those that are not avoided.
         claim_template: of the claim for its accelerators.
     """
     claim = {"name": _CLAIM, "resourceClaimTemplateName": claim_template}
@@ -51,7 +52,7 @@ def pod_fields(
         "securityContext": dict(pod.security_context),
         "serviceAccountName": pod.service_account,
         "runtimeClassName": pod.runtime_class,
-        "affinity": _away_from(avoid_nodes),
+        "affinity": _preferring(near, avoid_nodes),
     }
     return {field: value for field, value in found.items() if value}
 
@@ -84,9 +85,7 @@ def claim_volume(claim: str, subpath: str | None, path: str) -> tuple[dict[str, 
     return volume, mount
 
 
-def env_list(
-    env: Mapping[str, str], secrets: Mapping[str, EnvSecret] | None = None
-) -> list[dict[str, Any]]:
+def env_list(env: Mapping[str, str], secrets: Mapping[str, EnvSecret] | None = None) -> list[dict[str, Any]]:
     """Environment variables as a container has them; first those that others may refer to, from Secrets."""
     found: list[dict[str, Any]] = []
     for name, one in (secrets or {}).items():
@@ -94,10 +93,13 @@ def env_list(
     return found + [{"name": name, "value": value} for name, value in env.items()]
 
 
-def _away_from(nodes: Collection[str]) -> dict[str, Any] | None:
-    """A preference: where no other node fits, the same one again is better than none."""
-    if not nodes:
-        return None
-    apart = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in sorted(nodes)]
-    preference = {"weight": 100, "preference": {"matchFields": apart}}
-    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preference]}}
+def _preferring(near: str, avoided: Collection[str]) -> dict[str, Any] | None:
+    """Preferences: where no other node fits, one that is avoided is better than none."""
+    apart = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in sorted(avoided)]
+    there = [{"key": "metadata.name", "operator": "In", "values": [near]}] if near else []
+    found = [
+        {"weight": weight, "preference": {"matchFields": fields}}
+        for weight, fields in ((100, apart), (50, there))
+        if fields
+    ]
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": found}} if found else None

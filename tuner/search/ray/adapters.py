@@ -66,6 +66,7 @@ class Link:
         given = {
             "trial": asdict(trial),
             "rounds": assignment.rounds,
+            "loads": assignment.loads,
             "previous": self.slots.last(slot),
         }
         return {ASSIGNMENT: json.dumps(given), "accelerators": trial.accelerators, "node_id": slot.node_id}

@@ -48,9 +48,9 @@ class BenchmarkActor:
         """See `Load.probe`."""
         self._load.probe(endpoint, timeout_seconds=timeout_seconds)
 
-    def open(self, endpoint: Endpoint, salt: str) -> None:
+    def open(self, endpoint: Endpoint, salt: str, load: float) -> None:
         """See `Load.open`."""
-        self._load.open(endpoint, salt=salt)
+        self._load.open(endpoint, salt=salt, load=load)
         self._opened = True
 
     def warm_up(self, seconds: float, name: str) -> None:
@@ -116,9 +116,9 @@ class LentLoad:
         """See `Load.probe`."""
         self._call("probe", endpoint, timeout_seconds)
 
-    def open(self, endpoint: Endpoint, *, salt: str) -> None:
+    def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
         """See `Load.open`."""
-        self._call("open", endpoint, salt)
+        self._call("open", endpoint, salt, load)
 
     def warm_up(self, *, seconds: float, cancel: Cancel) -> None:
         """See `Load.warm_up`; the actor is told to cancel by the driver, not by `cancel`."""

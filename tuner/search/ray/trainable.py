@@ -71,6 +71,7 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
             backend=self._backend,
             load=load,
             rounds=given["rounds"],
+            loads=given["loads"],
             warmup_seconds=self._warmup_seconds,
             clock=time.monotonic,
             now=time.time,
