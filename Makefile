@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLUSTER := tests/cluster/k8s/cluster.py
 
 .PHONY: help quickstart test unit engine slow cluster cluster-down test-cluster lint types format clean \
-  bench-start bench-grid bench-load bench-slo bench-search bench-truth
+  bench-start bench-grid bench-load bench-slo bench-search bench-truth bench-cluster chaos chaos-cluster
 .DEFAULT_GOAL := help
 
 help:
@@ -14,12 +14,15 @@ help:
 	@echo "make test         lint, types, unit tests and tests on the real engine"
 	@echo "make slow         kills, many nodes, the wheel: many minutes"
 	@echo "make test-cluster tests on a real Kubernetes on this machine; needs root and Go, which builds it once"
+	@echo "make chaos        100 kill -9 of random parts of running searches: about an hour, a table of what came of it"
+	@echo "make chaos-cluster  30 more on the cluster: engine pods and the webhook among them"
 	@echo "make cluster      bring that Kubernetes up and leave it up for test-cluster; make cluster-down ends it"
 	@echo "make bench-start  what a run costs beside deploying and measuring"
 	@echo "make bench-load   the load generator's own error and cost against a server whose truth is known"
 	@echo "make bench-slo    the highest rate under the SLO, on servers whose true one is known; more than an hour"
 	@echo "make bench-search what the search costs until it has found a good configuration, beside what people use"
 	@echo "make bench-truth  how often the verdict is right, on replayed runs whose truth is known"
+	@echo "make bench-cluster  1,000 trials, 50 at a time, on stand-in nodes of a real API server; needs what test-cluster needs"
 	@echo "make bench-grid   the quickstart space, measured whole by brute force"
 
 $(INSTALLED): pyproject.toml
@@ -65,6 +68,14 @@ test-cluster: $(INSTALLED)
 	@$(BIN)/python $(CLUSTER) build || [ $$? = 3 ]
 	$(BIN)/pytest -m cluster
 
+# SEED=... draws the same again.
+chaos: $(INSTALLED)
+	$(BIN)/python tests/chaos/chaos.py --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
+
+chaos-cluster: $(INSTALLED)
+	@$(BIN)/python $(CLUSTER) build
+	CHAOS_KILLS=$(or $(KILLS),30) CHAOS_SEED=$(or $(SEED),20) $(BIN)/pytest -s -k random_parts tests/cluster/test_whole_kills.py
+
 bench-start: $(INSTALLED)
 	$(BIN)/python benchmarks/start.py
 
@@ -82,6 +93,11 @@ bench-search: $(INSTALLED)
 # RUNS=200 for a first look.
 bench-truth: $(INSTALLED)
 	$(BIN)/python benchmarks/verdict.py --runs $(or $(RUNS),1000)
+
+bench-cluster: $(INSTALLED)
+	@$(BIN)/python $(CLUSTER) build
+	TUNER_FAKE_TRIALS=$(or $(TRIALS),1000) TUNER_FAKE_PARALLEL=$(or $(PARALLEL),50) \
+	  $(BIN)/pytest -s -k many_trials tests/cluster/test_api_calls.py
 
 bench-grid: $(INSTALLED)
 	$(BIN)/python benchmarks/grid.py show search_spaces/quickstart.yaml benchmarks/data/quickstart_grid.csv

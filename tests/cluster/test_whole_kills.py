@@ -1,68 +1,61 @@
-"""The driver killed with -9 at random moments: the same command goes on, and nothing is left or lost."""
+"""Random parts of searches on the cluster killed with -9: they go on; nothing is left, lost or misjudged."""
 
 from __future__ import annotations
 
+import os
 import random
-import time
 
 import pytest
 import search_site
+from chaos import Outcome, table
+from cluster_scene import EXPECTED, ClusterScene
+from storm import Storm
+from toll import toll_of
+from webhook_parts import installed_webhook
 
 pytestmark = pytest.mark.cluster
 
-KILLS = 10
+KILLS = int(os.environ.get("CHAOS_KILLS", "10"))  # `make chaos-cluster` asks for more
+SEED = int(os.environ.get("CHAOS_SEED", "20"))
+PER_RUN = 6
 
 
-@pytest.mark.timeout(1200)
-def test_ten_kills_of_the_driver_lose_no_finished_trial_and_leave_nothing(place):
-    experiment = place.experiment(
-        parameters={
-            "slots": {"values": [12, 14, 16, 18, 20, 24], "flag": "--parallel"},
-            "batch": {"values": [128, 256, 512], "flag": "--batch-size"},
-        },
-        baseline={"slots": 16, "batch": 512},
-        search={"trials": 18, "sampler": "random"},
-        workload={"rounds": 3, "round_seconds": 2},
-    )
-    rng = random.Random(20_26)
-    finished = []
-    kills = 0
-    while kills < KILLS:
-        started = place.start(experiment)
-        moment = time.monotonic() + rng.uniform(1.0, 25.0)
-        while started.process.poll() is None and time.monotonic() < moment:
-            time.sleep(0.05)
-        if started.process.poll() is not None:
-            break  # it came to its end before
-        started.process.kill()
-        started.process.wait()
-        kills += 1
-        finished = _kept(place, finished)
-    ended = place.run(experiment, seconds=600)
-    assert ended.code in (0, 3), f"{ended.out}\n{ended.err}"
-    assert kills >= KILLS, f"the search ended after {kills} kills; make it longer"
-    _kept(place, finished)
-    run = search_site.only_run(place)  # every start went on with the same run
-    ended_once = [
-        (line["trial"], line["attempt"])
-        for line in search_site.trials(run)
-        if line["phase"] == "search" and line["state"] in ("complete", "stopped", "failed")
-    ]
-    assert len({trial for trial, _ in ended_once}) == len(ended_once), "a finished trial was measured again"
-    assert place.labelled() == []
+@pytest.fixture
+def webhook_place(new_site, admin_api, apply, remove, until, new_namespace, engine_parts, tmp_path):
+    """A site in a namespace where the webhook mounts, and the namespace of the webhook's pods."""
+    with (
+        new_site("webhook") as made,
+        installed_webhook(
+            admin_api,
+            apply=apply,
+            remove=remove,
+            until=until,
+            new_namespace=new_namespace,
+            engine_parts=engine_parts,
+            trials=made.namespace,
+            folder=tmp_path,
+        ) as webhook,
+    ):
+        yield made, webhook.namespace
 
 
-def _kept(place, before):
-    """The lines of finished trials, which hold all of `before`."""
-    runs = list(place.lab.runs.iterdir()) if place.lab.runs.is_dir() else []
-    lines = search_site.trials(runs[0]) if runs else []
-    now = [
-        (line["trial"], line["phase"], line["attempt"], line["values"])
-        for line in lines
-        if line["state"] != "interrupted"
-    ]
-    assert now[: len(before)] == before
-    return now
+@pytest.mark.timeout(600 + 90 * KILLS)
+def test_kills_of_random_parts_lose_double_leave_and_misjudge_nothing(webhook_place):
+    place, webhook = webhook_place
+    outcomes: list[Outcome] = []
+    while (made := sum(len(one.story.kills) for one in outcomes)) < KILLS:
+        number = len(outcomes) + 1
+        scene = ClusterScene(place, name=f"chaos-{number}", webhook=webhook)
+        print(f"  run {number} (seed {SEED}:{number})", flush=True)
+        rng = random.Random(f"{SEED}:{number}")
+        storm = Storm(scene, rng=rng, kills=min(PER_RUN, KILLS - made), orphan_seconds=0.0)
+        story = storm.blow()
+        run = search_site.only_run(place, f"chaos-{number}")
+        outcomes.append(Outcome(number, story, toll_of(run, story, EXPECTED)))
+        outcomes[-1].toll.add("orphans", place.labelled())
+    said = table(outcomes)
+    print(said)
+    assert [line for one in outcomes for line in one.toll.what] == [], said
 
 
 def test_clean_takes_away_what_a_killed_driver_left(place, until):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from certificates import authority, certificate, kubeconfig
 from processes import start, wait_for
 from state import Node, State
@@ -23,6 +24,17 @@ _MUTATING_POLICIES = (
     "--feature-gates=MutatingAdmissionPolicy=true",
     "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 )
+# Who asked for what, of the accounts that tests run under; its controllers' own would be most of the log.
+_AUDITED = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ def start_control_plane(state: State, programs: Path, *, policies: bool) -> None
         policies: turn MutatingAdmissionPolicy on.
     """
     authority(state)
+    (state.folder / "audit.yaml").write_text(yaml.safe_dump(_AUDITED))
     addresses = ",".join(f"IP:{Node(state, number).address}" for number in range(1, 10))
     certificate(state, "apiserver", "/CN=kube-apiserver", f"{_API_SERVER_NAMES},{addresses}")
     certificate(state, "admin", "/O=system:masters/CN=admin")
@@ -142,6 +155,9 @@ def _api_server(state: State, programs: Path, policies: bool) -> list[str | Path
         f"--kubelet-client-key={pki / 'admin.key'}",
         "--kubelet-preferred-address-types=InternalIP",  # no DNS knows the nodes' names
         "--enable-aggregator-routing=true",  # webhooks are dialled at the pod's address: no kube-proxy here
+        f"--audit-policy-file={state.folder / 'audit.yaml'}",
+        f"--audit-log-path={state.folder / 'audit.log'}",
+        "--audit-log-mode=blocking",  # an answer is in the log when it is sent
         *(_MUTATING_POLICIES if policies else ()),
     ]
 
