@@ -16,6 +16,7 @@ from tuner.search.plan import widest
 from tuner.search.polled import Polled
 from tuner.search.ray import cluster, slots
 from tuner.search.ray.lifeline import Raylet
+from tuner.search.ray.placing import load_places
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
 from tuner.trial.ports import Slot
@@ -74,10 +75,9 @@ class RayRun:
         if address is None and bound:
             self.cores = available_cores()
             cluster.settle_on(self._load_cores(self.cores) or self.cores)
-        ids = [n.node_id for n in nodes]
         self._actors = slots.start_actors(
             self._slots,
-            ids,
+            load_places(nodes, deploy.accelerator_resource, len(self._slots)),
             experiment.workload.shipped(),
             experiment.goodput.model_dump(exclude_none=True) if experiment.goodput else None,
             dict(experiment.slo),

@@ -79,7 +79,7 @@ def start_actors(
     goodput: dict[str, float] | None = None,
     slos: dict[str, float] | None = None,
 ) -> list[Any]:
-    """One named benchmark actor for each slot: on its node where it is bound, else spread over `nodes`."""
+    """One named benchmark actor for each slot: on its node where it is bound, else on the next of `nodes`."""
     actor = remote_actor()
     made = []
     for i, slot in enumerate(slots):
