@@ -40,6 +40,10 @@ class Levels:
     places: list[Places]
     count: int
 
+    def at(self, rows: Places) -> Levels:
+        """Some of the rows, by the same values."""
+        return Levels(self.values, [place[rows] for place in self.places], len(rows))
+
 
 class Columns:
     """Columns of numbers by the parameter that owns them.

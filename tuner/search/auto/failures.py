@@ -52,7 +52,9 @@ class Failures:
             return
         signs = np.where(deployed, 1.0, -1.0)
         latent = _BEFORE + (np.zeros(len(rows)) if before is None else before)
-        self._fitted = max((_mode(rows, signs, latent, s) for s in _SCALES), key=lambda f: f.evidence)
+        between = _Between.of(rows, rows)
+        modes = (_mode(between.covariance(s), signs, latent, s) for s in _SCALES)
+        self._fitted = max(modes, key=lambda f: f.evidence)
 
     def log_probability(self, rows: Rows, before: Rows | None = None) -> Rows:
         """log P(deploys) of each row, (m,); `before` as in `fit`."""
@@ -61,27 +63,26 @@ class Failures:
             if before is None or not before.any():
                 return np.zeros(len(rows))
             return np.asarray(log_ndtr(_BEFORE + before))
-        cross = _covariance(self._rows, rows, fitted.scales)
+        cross = _Between.of(rows, self._rows).covariance(fitted.scales).T  # in columns, as LAPACK reads it
         mean = _BEFORE + cross.T @ fitted.slope
         if before is not None:
             mean += before
-        half = solve_triangular(fitted.factor, fitted.root[:, None] * cross, lower=True)
+        half = solve_triangular(fitted.factor, fitted.root[:, None] * cross, lower=True, check_finite=False)
         prior = _variance(rows, fitted.scales)
         variance = np.maximum(prior - np.einsum("ij,ij->j", half, half), 0.0)
         return np.asarray(log_ndtr(mean / np.sqrt(1 + variance)))
 
 
-def _mode(rows: Rows, signs: Rows, before: Rows, scales: tuple[float, float, float]) -> _Fitted:
-    covariance = _covariance(rows, rows, scales)
+def _mode(covariance: Rows, signs: Rows, before: Rows, scales: tuple[float, float, float]) -> _Fitted:
     latent = before.copy()
-    a = np.zeros(len(rows))
+    a = np.zeros(len(latent))
     for _ in range(_STEPS):
         log_likelihood, slope, curvature = _probit(latent, signs)
         root = np.sqrt(curvature)
-        factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
+        factor = _factor(covariance, root)
         b = curvature * (latent - before) + slope
-        inner = solve_triangular(factor, root * (covariance @ b), lower=True)
-        a = b - root * solve_triangular(factor.T, inner, lower=False)
+        inner = solve_triangular(factor, root * (covariance @ b), lower=True, check_finite=False)
+        a = b - root * solve_triangular(factor, inner, lower=True, trans="T", check_finite=False)
         moved = before + covariance @ a
         change = float(np.abs(moved - latent).max())
         latent = moved
@@ -89,9 +90,16 @@ def _mode(rows: Rows, signs: Rows, before: Rows, scales: tuple[float, float, flo
             break
     log_likelihood, slope, curvature = _probit(latent, signs)
     root = np.sqrt(curvature)
-    factor = cholesky(np.eye(len(rows)) + root[:, None] * covariance * root[None, :], lower=True)
+    factor = _factor(covariance, root)
     evidence = -0.5 * a @ (latent - before) + log_likelihood - np.log(np.diag(factor)).sum()
     return _Fitted(scales, slope, root, factor, float(evidence))
+
+
+def _factor(covariance: Rows, root: Rows) -> Rows:
+    """L with L L^T = I + root * covariance * root."""
+    inner = root[:, None] * covariance * root[None, :]
+    inner[np.diag_indices_from(inner)] += 1.0
+    return np.asarray(cholesky(inner.T, lower=True, overwrite_a=True, check_finite=False))
 
 
 def _probit(latent: Rows, signs: Rows) -> tuple[float, Rows, Rows]:
@@ -102,12 +110,28 @@ def _probit(latent: Rows, signs: Rows) -> tuple[float, Rows, Rows]:
     return float(log_share.sum()), signs * ratio, np.maximum(ratio * (ratio + z), 1e-10)
 
 
-def _covariance(a: Rows, b: Rows, scales: tuple[float, float, float]) -> Rows:
-    linear, other, length = scales
-    squared = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)
-    s = _ROOT_5 * np.sqrt(squared) / (length * math.sqrt(max(1, a.shape[1])))
-    inner = (a - 0.5) @ (b - 0.5).T
-    return np.asarray(linear * inner + other * (1 + s + s * s / 3) * np.exp(-s))
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """What every covariance of two sets of rows is made of, (n, m) each.
+
+    Attributes:
+        inner: products around the middle.
+        apart: distances, as a share of the largest.
+    """
+
+    inner: Rows
+    apart: Rows
+
+    @classmethod
+    def of(cls, a: Rows, b: Rows) -> _Between:
+        squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * (a @ b.T)
+        apart = np.sqrt(np.maximum(squared, 0.0) / max(1, a.shape[1]))
+        return cls((a - 0.5) @ (b - 0.5).T, apart)
+
+    def covariance(self, scales: tuple[float, float, float]) -> Rows:
+        linear, other, length = scales
+        s = (_ROOT_5 / length) * self.apart
+        return np.asarray(linear * self.inner + other * (1 + s + s * s / 3) * np.exp(-s))
 
 
 def _variance(rows: Rows, scales: tuple[float, float, float]) -> Rows:

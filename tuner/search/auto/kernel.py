@@ -19,6 +19,7 @@ from tuner.search.auto.encoding import Levels, Rows
 
 _ROOT_5 = 5.0**0.5
 PARTS = 3  # main effects, pairs, joint
+_AT_ONCE = 64  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,34 @@ class Kernel:
         return np.asarray(found)
 
     def across(self, tables: Sequence[Rows], levels: Levels) -> Rows:
-        """Covariances, (n, m), of n rows with many, from squared distances to each level, (n, levels)."""
-        shape = len(tables[0]) if tables else 0, levels.count
-        total, first, second = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        for squared, place, length in zip(tables, levels.places, self.lengths, strict=True):
-            scaled = squared / length**2
-            total += scaled[:, place]
+        """Covariances, (n, m), of n rows with many, from squared distances to each level, (n, levels).
+
+        Each of the many takes whole rows of a table by level, a few at a time, so that they stay in the
+        processor's cache; the result is transposed, in columns, as LAPACK reads it.
+        """
+        n = len(tables[0]) if tables else 0
+        by_level = []
+        for squared, length in zip(tables, self.lengths, strict=True):
+            scaled = squared.T / length**2
             s, e = _terms(scaled)
             each = (1 + s + s * s / 3) * e
-            first += each[:, place]
-            second += (each**2)[:, place]
+            by_level.append(np.hstack([scaled, each, each**2]))
+        found = np.empty((levels.count, n))
+        for start in range(0, levels.count, _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            found[some] = self._of_sums(
+                sum((t[p[some]] for t, p in zip(by_level, levels.places, strict=True)), np.zeros(3 * n)),
+                len(tables),
+            )
+        return found.T
+
+    def _of_sums(self, sums: Rows, parameters: int) -> Rows:
+        """Covariances, (m, n), from sums over the parameters: scaled distances, k_p and k_p^2, (m, 3 n)."""
+        total, first, second = np.split(sums, 3, axis=-1)
         s, e = _terms(total)
         found = self.sizes[2] * (1 + s + s * s / 3) * e
-        found += (self.sizes[0] / max(1, len(tables))) * first
-        return np.asarray(found + (self.sizes[1] / _pairs(len(tables))) * (first**2 - second))
+        found += (self.sizes[0] / max(1, parameters)) * first
+        return np.asarray(found + (self.sizes[1] / _pairs(parameters)) * (first**2 - second))
 
     def with_slopes(self, apart: Rows) -> tuple[Rows, Callable[[Rows], Rows]]:
         """Covariances, and weights -> sum(weights * dk / d theta).

@@ -55,6 +55,8 @@ class Model:
         self._options = options
         self._encoding = encoding
         self._known = known
+        self._levels = encoding.levels(known.rows)
+        self._tables = encoding.tables(known.rows, self._levels)
         self._running = outcomes.running
         self._rng = rng
         longest = float(outcomes.rounds[outcomes.whole].max(initial=1.0))
@@ -147,7 +149,7 @@ class Model:
         surrogate = Surrogate(self._encoding.parameters, prior=prior, steps=steps)
         fitted = _Fitted(surrogate, self._known, trend, slope)
         few = self._some(told, _MOST_FITTED)
-        fitted.surrogate.fit(self._stood_on(few, values, fitted))
+        fitted.surrogate.fit(self._stood_on(few, values, fitted, fit=True))
         kept = self._some(told, options.most_points)
         fitted.points = self._known.at(kept)
         if len(kept) > len(few):
@@ -161,11 +163,13 @@ class Model:
             fitted.surrogate.condition(self._stood_on(both, believed, fitted))
         return fitted
 
-    def _stood_on(self, places: Places, values: Rows, fitted: _Fitted) -> Known:
+    def _stood_on(self, places: Places, values: Rows, fitted: _Fitted, *, fit: bool = False) -> Known:
         points = self._known.at(places)
-        apart = self._encoding.apart(points.rows, points.rows)
+        rows = points.rows if fit else points.rows[:0]
+        apart = self._encoding.apart(rows, rows)
         expected, lines = fitted.along(points)
-        return Known(apart, values[places] - expected, self._variance[places], lines)
+        tables, levels = [table[places] for table in self._tables], self._levels.at(places)
+        return Known(apart, values[places] - expected, self._variance[places], lines, tables, levels)
 
     def _predicted(self, fitted: _Fitted, ahead: _Ahead) -> tuple[Rows, Rows]:
         tables = self._encoding.tables(fitted.points.rows, ahead.levels)

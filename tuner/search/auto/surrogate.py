@@ -49,12 +49,20 @@ class Known:
         values: (n,).
         variance: of each value's noise, in units of that of a whole trial, (n,).
         lines: L where L L^T is a covariance to add to the kernel's, in the values' unit, (n, k).
+        tables, levels: the same distances as a kernel reads them fastest (Kernel.across); what is to be
+            fitted needs `apart` too, else it may be empty.
     """
 
     apart: Rows
     values: Rows
     variance: Rows
     lines: Rows
+    tables: Sequence[Rows] = ()
+    levels: Levels | None = None
+
+    def covariance(self, kernel: Kernel) -> Rows:
+        """Among the configurations, (n, n)."""
+        return kernel(self.apart) if self.levels is None else kernel.across(self.tables, self.levels)
 
 
 class Surrogate:
@@ -102,7 +110,7 @@ class Surrogate:
         assert self._theta is not None
         self._kernel, noise = self._unpacked(self._theta)
         self._lines = known.lines / self._scale
-        covariance = self._kernel(known.apart) + self._lines @ self._lines.T
+        covariance = known.covariance(self._kernel) + self._lines @ self._lines.T
         covariance[np.diag_indices_from(covariance)] += noise * known.variance + _JITTER
         self._factor = cholesky(covariance, lower=True)
         self._alpha = cho_solve((self._factor, True), (known.values - self._middle) / self._scale)
@@ -115,9 +123,9 @@ class Surrogate:
             lines: as in Known, (m, k).
         """
         ahead = lines / self._scale
-        cross = self._kernel.across(tables, levels) + self._lines @ ahead.T
+        cross = self._kernel.across(tables, levels) + (ahead @ self._lines.T).T
         mean = cross.T @ self._alpha
-        half = solve_triangular(self._factor, cross, lower=True, check_finite=False)
+        half = solve_triangular(self._factor, cross, lower=True, overwrite_b=True, check_finite=False)
         before = self._kernel.prior_variance + np.einsum("ij,ij->i", ahead, ahead)
         left = np.maximum(before - np.einsum("ij,ij->j", half, half), 1e-10)
         return self._middle + self._scale * mean, self._scale * np.sqrt(left)
