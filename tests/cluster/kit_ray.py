@@ -86,7 +86,7 @@ def _pod(namespace: str, name: str, group: Manifest, parts: Any, *, start: str, 
         f"ray start {start} --block --num-cpus={cpus} --object-store-memory={memory}"
         f" --resources='{json.dumps(resources)}'"
     ]
-    container["env"] += _by_kuberay(ray) + _programs(parts)
+    container["env"] += _by_kuberay(ray) + programs(parts)
     container["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
     volumes = [*parts.volumes, {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}]
     mounts = [*parts.mounts, {"name": "shm", "mountPath": "/dev/shm"}]
@@ -118,7 +118,7 @@ def _by_kuberay(ray: str) -> list[Manifest]:
     ]
 
 
-def _programs(parts: Any) -> list[Manifest]:
+def programs(parts: Any) -> list[Manifest]:
     """What the image's own environment says."""
     python = next(each["value"] for each in parts.env if each["name"] == "ENGINE_PYTHON")
     return [
