@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """Replay every seed and print what came of it."""
     from tuner.results.plain_json import dumps  # noqa: PLC0415
     from tuner.search.assembly import Assembly  # noqa: PLC0415
+    from tuner.search.earlier.memories import Memories  # noqa: PLC0415
     from tuner.search.replay import Truth, read_surface, replay  # noqa: PLC0415
     from tuner.spec import load_experiment, refuse_unbuilt  # noqa: PLC0415
     from tuner.spec.shipped import search_space  # noqa: PLC0415
@@ -77,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
     refuse_unbuilt(experiment)
     surface = read_surface(options.surface, experiment)
     truth = Truth(surface, Assembly.goals_of(experiment), dict(experiment.slo))
+    memories = Memories.of(experiment, surface.space)
+    notes = memories.notes if memories is not None else []
     outcomes = [
         replay(
             experiment,
@@ -86,14 +89,16 @@ def run(options: argparse.Namespace) -> int:
             free_suggestions=options.free_suggestions,
             until_found=options.until_found,
             truth=truth,
+            memories=memories,
         )
         for seed in options.seeds
     ]
     if options.json:
         told = {**_document(experiment, surface, truth), "free_suggestions": options.free_suggestions}
+        told |= {"warm_start": notes} if notes else {}
         print(dumps(told | _results(outcomes), indent=2))
     else:
-        _print(experiment, surface, truth, outcomes)
+        _print(experiment, surface, truth, outcomes, notes)
     return 0
 
 
@@ -135,7 +140,9 @@ def _results(outcomes: list[Outcome]) -> dict[str, Any]:
     return {"seeds": [o.to_json() for o in outcomes], "summary": summary(outcomes)}
 
 
-def _print(experiment: Experiment, surface: Surface, truth: Truth, outcomes: list[Outcome]) -> None:
+def _print(
+    experiment: Experiment, surface: Surface, truth: Truth, outcomes: list[Outcome], notes: list[str]
+) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from tuner.search.replay import summary  # noqa: PLC0415
@@ -148,5 +155,6 @@ def _print(experiment: Experiment, surface: Surface, truth: Truth, outcomes: lis
         f"{told['failing']} that fail, {told['good']} within 3 % of the feasible optimum; "
         f"sampler {told['sampler']}, early stop {told['early_stop']}, parallel {told['parallel']}"
     )
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for text in [line, *(f"warm start: {note}" for note in notes)]:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     console.print(outcomes_table(outcomes, summary(outcomes)))

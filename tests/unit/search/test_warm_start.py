@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+
 import earlier_runs
 import numpy as np
 import pytest
 import replay_surfaces
 
+from tuner.cli import replay as cli
 from tuner.errors import UserError
 from tuner.search.assembly import first_points, proposer_of
-from tuner.search.earlier.memories import Memories
+from tuner.search.auto.model import Trends
+from tuner.search.auto.trend import Trend
+from tuner.search.earlier.memories import BELIEF, Memories
+from tuner.search.earlier.setting import Likeness
 from tuner.search.history import History, TrialRecord
 from tuner.search.plan import plan_lines
 from tuner.search.replay import replay
@@ -155,8 +161,18 @@ def test_a_recorded_surface_is_an_earlier_run_too_also_in_a_replay(experiment, t
     warm = experiment(f"search.warm_start=[{tmp_path / 'surface.csv'}]")
     (note,) = memories(warm).notes
     assert "24 trials, 2 failed" in note and "the same engine, model, accelerator and load" in note
-    outcome = replay(warm, surface, 0, trials=3, free_suggestions=True)
+    outcome = replay(warm, surface, 0, trials=2, free_suggestions=True)
     assert outcome.measured.trials == 2
+
+
+def test_a_replay_prints_what_it_takes(experiment, tmp_path, capsys):
+    replay_surfaces.made(tmp_path / "surface.csv", experiment())
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    files = [str(tmp_path / "experiment.yaml"), "--surface", str(tmp_path / "surface.csv")]
+    more = ["--set", f"search.warm_start=[{tmp_path / 'surface.csv'}]", "--trials", "2"]
+    assert cli.run(parser.parse_args([*files, *more])) == 0
+    assert f"warm start: {tmp_path / 'surface.csv'}: 24 trials, 2 failed" in capsys.readouterr().out
 
 
 def test_shape_is_taken_and_level_is_not(earlier, now, experiment):
@@ -171,6 +187,17 @@ def test_shape_is_taken_and_level_is_not(earlier, now, experiment):
     ]
     apart = rows[1] - rows[0]
     assert np.ptp(apart[:, -3]) == pytest.approx(0, abs=0.02)  # the objective's column, but for its level
+
+
+def test_where_an_earlier_run_is_not_believed_any_more_what_was_expected_stands_whole(earlier, now):
+    found = memories(now(earlier(), head=OTHER))
+    assert found.names[:3] == ("sequences", "width", "eager") and len(found.names) == 6
+    expected = Trend(np.array([0.3, 0.5, -0.1, 0, 0, 0]), np.full(6, 0.1))
+    trends = found.joined(Trends(expected, [None]), ["output_tokens_per_second"], ["ttft_p95_ms"])
+    believed, deviation = BELIEF[Likeness.ALIKE]
+    assert trends.objective.means[:3] == pytest.approx((1 - believed) * expected.means[:3])
+    overruled = trends.objective.means - believed / deviation * trends.objective.together[:, 0]
+    assert overruled == pytest.approx(expected.means)
 
 
 def test_a_sampler_that_does_not_learn_from_earlier_runs_is_named_in_the_plan(earlier, now):

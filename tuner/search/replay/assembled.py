@@ -10,6 +10,7 @@ from tuner.errors import UserError
 from tuner.results.lines import RoundLine, TrialLine
 from tuner.search.assembly import Assembly, proposer_of, rules_of, settings_of
 from tuner.search.desk import Desk
+from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.replay.measured import RecordedObjective
 from tuner.search.replay.noise import Noise
@@ -56,6 +57,7 @@ def assembled(
     free_suggestions: bool = False,
     keep_lines: bool = False,
     truth: Truth | None = None,
+    memories: Memories | None = None,
     timed: Callable[[], float] = time.perf_counter,
 ) -> Assembled:
     """A replay of `experiment`, its seed that of strategy and noise.
@@ -63,10 +65,11 @@ def assembled(
     Args:
         validated: with the validation, as the experiment has it.
         noise: beside that of the rows.
-        accelerators, free_suggestions, keep_lines, truth, timed: as `replay` has them.
+        accelerators, free_suggestions, keep_lines, truth, memories, timed: as `replay` has them.
 
     Raises:
-        UserError: no row is feasible, or one takes more accelerators than there are.
+        UserError: no row is feasible, one takes more accelerators than there are, or `search.warm_start`
+            names no run.
     """
     quiet()
     search = experiment.search
@@ -83,7 +86,7 @@ def assembled(
         baseline=experiment.space.baseline,
         objective=objective,
         history=history,
-        proposer=proposer_of(experiment, history, surface.space),
+        proposer=proposer_of(experiment, history, surface.space, memories),
         rules=rules_of(experiment, deploying_seconds=surface.row(experiment.space.baseline).deploy_seconds),
         simplifier=simplifier if validated else None,
     )

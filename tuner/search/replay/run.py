@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuner.errors import UserError
+from tuner.search.earlier.memories import Memories
 from tuner.search.replay.assembled import Assembled, assembled
 from tuner.search.replay.outcome import Outcome
 from tuner.search.replay.surface import Surface
@@ -33,6 +34,7 @@ def replay(
     grace_trials: int | None = None,
     keep_lines: bool = False,
     truth: Truth | None = None,
+    memories: Memories | None = None,
     timed: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """Search once, without the validation, and tell when a good configuration was found.
@@ -48,10 +50,12 @@ def replay(
         grace_trials: with it, end that many trials after it was measured although it is not recommended.
         keep_lines: keep what trials.jsonl would hold.
         truth: of the surface, where it is known already.
+        memories: of the earlier runs that the experiment names, where they were read already.
         timed: wall-clock seconds.
 
     Raises:
-        UserError: an argument is wrong, no row is feasible, or a row takes more accelerators than there are.
+        UserError: an argument is wrong, no row is feasible, a row takes more accelerators than there are, or
+            `search.warm_start` names no run.
     """
     search = _searching(
         experiment, seed, sampler=sampler, early_stop=early_stop, parallel=parallel, trials=trials
@@ -63,6 +67,7 @@ def replay(
         free_suggestions=free_suggestions,
         keep_lines=keep_lines,
         truth=truth,
+        memories=memories,
         timed=timed,
     )
     made.simulation.run(until_found=until_found, grace_trials=grace_trials)
