@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tuner.errors import Cancelled
+from tuner.trial.answers import Answers, Place
 from tuner.trial.histogram import Histogram
-from tuner.trial.ports import Cancel, Endpoint, LoadError
+from tuner.trial.ports import Asked, Cancel, Endpoint, LoadError
 from tuner.trial.rounds import PointResult, RoundResult, Trust
 
 Rounds = Callable[[Endpoint, int], RoundResult]
@@ -47,18 +48,26 @@ def made_round(
     return RoundResult(number, 1_700_000_000.0 + number, seconds + 0.5, (made,))
 
 
+def made_answers(*, shift: float = 0.0, passes: int = 1, score: float | None = None) -> Answers:
+    """200 prompts, each answered "a b"; log-probabilities are `shift` off those of an engine with none."""
+    places = tuple(Place(said, {said: -0.5 - shift, "c": -1.5 - shift}) for said in "ab")
+    return Answers((places,) * 200, (0.001, 0.002, 0.0015)[: passes - 1], score)
+
+
 @dataclass
 class FakeLoad:
     """Answers as `rounds(endpoint, number)` says; keeps what it was asked.
 
     Attributes:
         serves: whether a probe, or opening a session, finds the endpoint answering.
-        calls: every call in order: ("probe", url), ("open", url, salt), ("warm_up", seconds),
-            ("round", number), ("close",).
+        answered: what an endpoint answers to what it is asked.
+        calls: every call in order: ("probe", url), ("answers", url, asked), ("open", url, salt),
+            ("warm_up", seconds), ("round", number), ("close",).
     """
 
     rounds: Rounds = lambda endpoint, number: made_round(number)
     serves: Callable[[Endpoint], bool] = lambda endpoint: True
+    answered: Callable[[Endpoint, Asked], Answers] = lambda endpoint, asked: made_answers(passes=asked.passes)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     _endpoint: Endpoint | None = None
     _load: float = 1.0
@@ -66,6 +75,12 @@ class FakeLoad:
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         self.calls.append(("probe", endpoint.url))
         self._check(endpoint)
+
+    def answers(self, endpoint: Endpoint, asked: Asked, *, cancel: Cancel) -> Answers:
+        self.calls.append(("answers", endpoint.url, asked))
+        self._check(endpoint)
+        _unless(cancel)
+        return self.answered(endpoint, asked)
 
     def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
         self.calls.append(("open", endpoint.url, salt) if load == 1 else ("open", endpoint.url, salt, load))

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import logprob_server
 import pytest
 
 from tuner.errors import Cancelled
 from tuner.load import HttpLoad
 from tuner.spec.metrics import METRICS, Totals
 from tuner.spec.workload import Workload
-from tuner.trial.ports import Endpoint, Load, LoadError
+from tuner.trial.answers import difference
+from tuner.trial.ports import Asked, Endpoint, Load, LoadError
 from tuner.trial.rounds import HISTOGRAMS, RoundResult
 
 
@@ -175,3 +177,34 @@ def test_closing_twice_or_without_a_session_does_no_harm(bench: Bench) -> None:
 def test_a_round_without_a_session_is_refused(bench: Bench) -> None:
     with pytest.raises(LoadError, match="open"):
         bench.load.run_round(1, cancel=never)
+
+
+@pytest.fixture(params=["fake", "http"])
+def answering(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """As `bench`; the endpoint sends log-probabilities."""
+    dead = Endpoint(url="http://127.0.0.1:1", model="m")
+    if request.param == "fake":
+        alive = Endpoint(url="http://127.0.0.1:2", model="m")
+        yield Bench(fakes.FakeLoad(serves=lambda endpoint: endpoint != dead), alive, dead)
+        return
+    workload = Workload.model_validate({"scenario": "D(16,8)", "concurrency": 2})
+    with logprob_server.LogprobServer(answer=logprob_server.restless(), seconds=0.006) as server:
+        yield Bench(HttpLoad(workload), Endpoint(url=server.url, model="m"), dead)
+
+
+def test_answers_need_no_session_and_are_the_same_prompts_every_time(answering: Bench) -> None:
+    first, again = (answering.load.answers(answering.endpoint, Asked(1), cancel=never) for _ in range(2))
+    assert len(first.prompts) >= 200 and first.again == ()
+    assert difference(first.prompts, again.prompts).nats < 0.01
+
+
+def test_each_further_pass_says_what_it_differs_by(answering: Bench) -> None:
+    assert len(answering.load.answers(answering.endpoint, Asked(4), cancel=never).again) == 3
+
+
+def test_who_does_not_answer_is_told_in_one_line_and_asking_can_be_cancelled(answering: Bench) -> None:
+    with pytest.raises(LoadError) as error:
+        answering.load.answers(answering.dead, Asked(1), cancel=never)
+    assert answering.dead.url in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(Cancelled):
+        answering.load.answers(answering.endpoint, Asked(1), cancel=at_once)

@@ -6,10 +6,13 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tuner.errors import Cancelled, UserError
 from tuner.load.affinity import Pinning, cores_allowed
+from tuner.load.answer_prompts import prompts_of
+from tuner.load.answers import AnswerRequests
 from tuner.load.connection import Clock
 from tuner.load.event_loop import new_event_loop
 from tuner.load.goodput import Limits
@@ -20,12 +23,16 @@ from tuner.load.rate_search.blocks import RateBlocks
 from tuner.load.rate_search.probe import SloLimit
 from tuner.load.round import OnProgress
 from tuner.load.round_trip import round_trip_ms
+from tuner.load.score_command import score_of
 from tuner.load.target import Target
 from tuner.load.workers import WorkerCrew
 from tuner.load.workers_plan import SpreadPlan
 from tuner.load.workers_wire import Opening
+from tuner.spec.accuracy import Accuracy
+from tuner.spec.faults import Fault
 from tuner.spec.workload import Workload
-from tuner.trial.ports import Cancel, Endpoint, LoadError
+from tuner.trial.answers import Answers
+from tuner.trial.ports import Asked, Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
 
 Result = TypeVar("Result")
@@ -55,6 +62,7 @@ class HttpLoad:
         api: "completions" (/v1/completions) or "chat" (/v1/chat/completions).
         limits: what one request must keep for goodput; None for no goodput.
         slos: metric -> limit, for a rate_search: what a rate must meet.
+        accuracy: what is asked where answers are compared.
         on_progress: called about once a second inside a window with {point, round, elapsed_seconds,
             window_seconds, output_tokens_per_second, ttft_p50_ms, requests, failed}; must be quick.
         processes: make every load with so many, whatever it costs; None to go by the cost.
@@ -68,6 +76,7 @@ class HttpLoad:
         api: Api = "completions",
         limits: Limits | None = None,
         slos: Mapping[str, float] | None = None,
+        accuracy: Accuracy | None = None,
         on_progress: OnProgress | None = None,
         processes: int | None = None,
         clock: Clock = time.perf_counter,
@@ -76,6 +85,7 @@ class HttpLoad:
         self._workload = workload
         self._api: Api = api
         self._limits = limits
+        self._accuracy = accuracy or Accuracy()
         self._slos: list[SloLimit] = []
         if workload.searched is not None:
             if not slos:
@@ -102,8 +112,31 @@ class HttpLoad:
         Raises:
             LoadError: it was not.
         """
-        api: Api = "chat" if self._workload.chat else self._api
-        self._run(probe(endpoint, api, timeout_seconds=timeout_seconds, clock=self._clock))
+        self._run(probe(endpoint, self._spoken, timeout_seconds=timeout_seconds, clock=self._clock))
+
+    def answers(self, endpoint: Endpoint, asked: Asked, *, cancel: Cancel) -> Answers:
+        """See `tuner.trial.ports.Load`.
+
+        Raises:
+            LoadError: it does not answer, or without log-probabilities, or the command failed.
+            Cancelled: `cancel()` said so.
+        """
+        try:
+            prompts = prompts_of(self._accuracy.prompts)
+        except Fault as fault:
+            raise LoadError(f"accuracy.prompts: {fault}") from fault
+        asking = AnswerRequests(
+            endpoint,
+            self._spoken,
+            prompts,
+            timeout_seconds=self._workload.request_timeout_seconds,
+            clock=self._clock,
+        )
+        found = self._run(asking.answers(asked.passes), cancel)
+        if self._accuracy.command is None or not asked.scored:
+            return found
+        score = score_of(self._accuracy.command, endpoint, cancel=cancel, clock=self._clock)
+        return replace(found, score=score)
 
     def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
         """Pin this process to the endpoint's load_cpus, calibrate prompt lengths, open the connections.
@@ -178,6 +211,10 @@ class HttpLoad:
                 self._run(target.close())
         finally:
             self._pinning.restore()
+
+    @property
+    def _spoken(self) -> Api:
+        return "chat" if self._workload.chat else self._api
 
     def _opened(self) -> Target:
         if self._target is None:

@@ -98,6 +98,8 @@ def common_metrics(a: Overview, b: Overview, load: Load) -> list[str]:
     for metric in _asked_metrics(a) + _asked_metrics(b):
         point, dot, name = metric.rpartition(".")
         kind = METRICS[name].kind if name in METRICS else ""
+        if kind == "answers":
+            continue  # each against a baseline of its own
         if (other_limits and kind == "goodput") or (a.state.slos != b.state.slos and kind == "rates"):
             continue  # good by other limits
         if dot:

@@ -83,6 +83,8 @@ class TrialLine:
         cold: the first use of the model on that node; None where that is not known.
         expected_to_deploy: the probability that the search gave it when it was proposed; None for none.
         reason: why it was stopped, one line; "" where it was not.
+        accuracy: what its answers lost against the baseline's, a Judgement (of the trial that was asked);
+            None where they were not compared.
         started: Unix time.
         ended: Unix time.
     """
@@ -108,6 +110,7 @@ class TrialLine:
     cold: bool | None = None
     expected_to_deploy: float | None = None
     reason: str = ""
+    accuracy: dict[str, Any] | None = None
     started: float = 0.0
     ended: float = 0.0
 

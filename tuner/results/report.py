@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuner.results import (
     sections,
+    sections_answers,
     sections_belief,
     sections_flags,
     sections_front,
@@ -45,6 +46,7 @@ def render(seen: Overview) -> str:
         sections_front.front(seen, charts),
         sections_belief.belief(seen, charts),
         sections.validation(seen, charts),
+        sections_answers.answers(seen),
         sections_search.history(seen, charts),
         sections_search.parameters(seen, charts),
         sections_search.rounds(seen, charts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,15 @@ class RunDirectory:
     def best(self) -> dict[str, Any] | None:
         """best.json; None before the verdict."""
         return _read_json(self.best_json_path) if self.best_json_path.exists() else None
+
+    def write_answers(self, stored: Mapping[str, Any]) -> None:
+        """Keep what the baseline answered, with what it differed by from itself."""
+        write_whole(self.path / "answers.json", dumps(stored) + "\n")
+
+    def answers(self) -> dict[str, Any] | None:
+        """What `write_answers` was given last; None before."""
+        path = self.path / "answers.json"
+        return _read_json(path) if path.exists() else None
 
     def experiment_yaml(self) -> str:
         """The resolved experiment; "" where it is missing."""

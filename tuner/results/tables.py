@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tuner.results.answers_told import AnswersTold
 from tuner.results.baseline_again import BaselineAgain
 from tuner.results.figures import broken, duration, figure, limit_text, moment
 from tuner.results.limits import baseline_told
@@ -79,6 +80,8 @@ def status(run: RunDirectory, *, now: float) -> RenderableType:
     for title, sentences in told.items():
         if sentences:
             table.add_row(title, Text(" ".join(sentences)))
+    for sentence in AnswersTold(seen).told():
+        table.add_row("answers", Text(sentence))
     table.add_row("best so far", Text(_best_so_far(seen)))
     if seen.front is not None and seen.front.points:
         table.add_row("Pareto front", Text(_front_so_far(seen.front)))
@@ -150,6 +153,7 @@ def closing(run: RunDirectory) -> RenderableType:
     if verdict.gain is not None and verdict.outcome is Outcome.ONLY_WINNER_FEASIBLE:
         said = f"Gain of trial {verdict.gain_of}: {gain_text(verdict.gain)} in {gain_in(seen, verdict)}"
         parts.append(Text(said))
+    parts += [Text(sentence) for sentence in AnswersTold(seen).losers_told()]
     if comparison := _comparison(seen, verdict):
         parts.append(comparison)
     if seen.front is not None and seen.front.points:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tuner.deploy.backends import ServingBackend
 from tuner.results.run_directory import RunDirectory
+from tuner.search.answer_guard import AnswerGuard
 from tuner.search.budget import Limits
 from tuner.search.desk import Desk, model_place
 from tuner.search.desk_ports import Watcher
@@ -19,6 +20,7 @@ from tuner.search.neighbours import TRIALS_A_PLACE
 from tuner.search.opening import Opening, expected_seconds
 from tuner.search.plan import measuring_seconds, most_trials, sentinel_every
 from tuner.search.proposer import OptunaProposer, plain_distributions
+from tuner.search.refusal import Refused, nothing_refused
 from tuner.search.samplers import startup_trials
 from tuner.search.simplify import WinnerSimplifier
 from tuner.search.stopping import StoppingRule, rules_for
@@ -75,7 +77,7 @@ class Assembly:
         """
         quiet()
         goals = cls.goals_of(experiment)
-        slos = dict(experiment.slo)
+        slos = experiment.limits
         objective = MergedObjective(goals, slos)
         history = recalled(run.rounds(), run.trials(), goals=goals, objective=objective)
         storage = experiment.search.storage or f"sqlite:///{run.path / 'study.db'}"
@@ -89,7 +91,8 @@ class Assembly:
         )
         study.repair(history.records)
         again = unfinished(history, study, rounds=experiment.workload.rounds)
-        proposer = proposer_of(experiment, history)
+        guard = AnswerGuard.of(experiment, keep=run.write_answers, stored=run.answers(), lines=run.trials())
+        proposer = proposer_of(experiment, history, limits=slos, refused=guard.condemned)
         for record in history.records.values():
             (proposer.learn if record.ended else proposer.recall)(record)
         strategy = Strategy(
@@ -111,6 +114,7 @@ class Assembly:
             store=run,
             study=study,
             watchers=watchers,
+            guard=guard,
             warmed=[
                 (line.node, model_place(experiment.space.places(dict(line.params))))
                 for line in run.trials()
@@ -171,12 +175,17 @@ def proposer_of(
     history: History,
     space: Space | None = None,
     memories: Memories | None = None,
+    *,
+    limits: Mapping[str, float] | None = None,
+    refused: Refused = nothing_refused,
 ) -> OptunaProposer:
     """The experiment's proposer, knowing nothing of its own run yet.
 
     Args:
         space: a narrower one than the experiment's.
         memories: of the earlier runs, where they were read already.
+        limits: hard limits by metric; None for the SLOs alone.
+        refused: configurations that are not to be proposed, as far as that is known by then.
 
     Raises:
         UserError: its sampler needs a package that is not there, or `search.warm_start` names no run.
@@ -186,7 +195,8 @@ def proposer_of(
         space,
         sampler=experiment.search.sampler,
         goals=Assembly.goals_of(experiment),
-        slos=tuple(experiment.slo),
+        slos=tuple(experiment.slo if limits is None else limits),
+        refused=refused,
         seed=experiment.search.seed,
         startup=startup_trials(experiment.search.trials),
         history=history,

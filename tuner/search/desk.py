@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from tuner.errors import Failure, FailureClass, TunerError
 from tuner.results.lines import RoundLine, TrialLine
+from tuner.search.answer_guard import AnswerGuard
 from tuner.search.desk_ports import Store, Study, Watcher
+from tuner.search.handed_out import HandedOut
 from tuner.search.history import Deployment, Key
 from tuner.search.opening import Opening, always_open
 from tuner.search.strategy import Assignment, Strategy
@@ -28,27 +30,11 @@ def model_place(places: Mapping[str, ParamValue]) -> str:
     return str(places.get("storage.pvc_subpath", ""))
 
 
-@dataclass(slots=True)
-class _Open:
-    """A deployment that was handed out and has not ended."""
-
-    assignment: Assignment
-    trial: TrialConfig
-    started: float
-    last: Step | None = None
-    rounds: list[int] = field(default_factory=list)
-    stopping: str | None = None
-
-    def placed(self, ended: float) -> float:
-        """When its actor took it up; until then it waited for its place and held nothing."""
-        begun = self.last.begun if self.last is not None else 0.0
-        return min(max(begun, self.started), ended)
-
-
 class Desk:
     """One run's desk.
 
     Args:
+        guard: compares answers; None for no comparing.
         warmed: where earlier sessions of the run deployed: there the model's files may be cached.
         opening: when deployments may be handed out; always where it is left out.
         elapsed: seconds since the run began, earlier starts of it included.
@@ -64,6 +50,7 @@ class Desk:
         store: Store,
         study: Study,
         watchers: Sequence[Watcher] = (),
+        guard: AnswerGuard | None = None,
         warmed: Iterable[Place] = (),
         opening: Opening | None = None,
         elapsed: Callable[[], float],
@@ -77,9 +64,10 @@ class Desk:
         self._store = store
         self._study = study
         self._watchers = watchers
+        self._guard = guard or AnswerGuard(space, limits={})
         self._elapsed = elapsed
         self._now = now
-        self._open: dict[Key, _Open] = {}
+        self._open: dict[Key, HandedOut] = {}
         self._warmed = set(warmed)
         self.opening = opening or always_open()
         self._held: dict[tuple[str, int], Assignment] = {}  # by place: what waits for the next opening
@@ -121,14 +109,14 @@ class Desk:
         if not self.opening.admits(assignment.rounds):
             self._held[place] = assignment
             return None
-        trial = self.configured(assignment, slot)
+        trial = replace(self.configured(assignment, slot), asked=self._guard.asked(assignment))
         if assignment.phase is Phase.SEARCH:
             try:
                 self._study.begin(assignment.trial, assignment.params, assignment.attempt)
             except TunerError:
                 self.strategy.abandon(assignment.key)
                 raise
-        self._open[assignment.key] = _Open(assignment, trial, self._now())
+        self._open[assignment.key] = HandedOut(assignment, trial, self._now())
         for watcher in self._watchers:
             watcher.began(trial, assignment)
         return assignment, trial
@@ -173,6 +161,9 @@ class Desk:
             self._warmed.add(place)
         if self.first_step is None and step.first_request is not None:
             self.first_step = step
+        if step.answers is not None and not entry.answered:  # the last step comes twice
+            entry.answered = True
+            self._guard.take(entry.trial, step.answers)
         measured = step.round
         if measured is None or measured.number in entry.rounds:
             return None
@@ -180,6 +171,7 @@ class Desk:
         trial = entry.trial
         price = self._space.price_per_hour(trial.params)
         measured = measured.served_on(accelerators=trial.accelerators, price_per_hour=price)
+        measured = replace(measured, losses=self._guard.losses(trial))
         reason = self.strategy.report(key, measured)
         score = deployment.scores[-1]
         self._store.append_round(
@@ -207,7 +199,7 @@ class Desk:
             self.broken = step.failure
             self.strategy.stop("no trial can be deployed")
         ended = self._now()
-        times = self._times(entry, ended)
+        times = entry.times(ended)
         if failure is not None and failure.log_tail:
             self._store.write_log(entry.trial.name, failure.log_tail)
         self._store.append_trial(self._line(entry, state, failure, times, ended))
@@ -232,7 +224,7 @@ class Desk:
         for watcher in self._watchers:
             watcher.ended(self.strategy.deployment(key))
 
-    def _outcome(self, entry: _Open, step: Step | None) -> tuple[State, Failure | None]:
+    def _outcome(self, entry: HandedOut, step: Step | None) -> tuple[State, Failure | None]:
         if step is None:
             return State.INTERRUPTED, Failure(FailureClass.NODE_FAULT, "the trial's actor or its node died")
         if step.failure is not None and step.failure.kind is FailureClass.CANCELLED and self.opening.closed:
@@ -244,7 +236,7 @@ class Desk:
         return State.STOPPED, None
 
     @staticmethod
-    def _reason(entry: _Open, state: State, deployment: Deployment) -> str:
+    def _reason(entry: HandedOut, state: State, deployment: Deployment) -> str:
         """Why it was stopped, or which of its rounds count for nothing."""
         if state is State.STOPPED:
             return entry.stopping or ""
@@ -259,14 +251,8 @@ class Desk:
         assert deployment.score is not None
         return Failure(FailureClass.BACKEND_BROKEN, deployment.score.reason)
 
-    @staticmethod
-    def _times(entry: _Open, ended: float) -> dict[str, float]:
-        """Seconds by part, from being handed out on; `total` is all of it, what no part explains included."""
-        parts = {"queue": entry.placed(ended) - entry.started, **(entry.last.times if entry.last else {})}
-        return {**{k: round(v, 4) for k, v in parts.items()}, "total": round(ended - entry.started, 4)}
-
     def _line(
-        self, entry: _Open, state: State, failure: Failure | None, times: dict[str, float], ended: float
+        self, entry: HandedOut, state: State, failure: Failure | None, times: dict[str, float], ended: float
     ) -> TrialLine:
         deployment = self.strategy.deployment(entry.assignment.key)
         score, last, trial = deployment.score, entry.last, entry.trial
@@ -294,6 +280,7 @@ class Desk:
             cold=deployment.cold,
             expected_to_deploy=outlook.deploys if outlook is not None else None,
             reason=self._reason(entry, state, deployment),
+            accuracy=self._guard.told(trial),
             started=entry.started,
             ended=ended,
         )

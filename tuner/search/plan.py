@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tuner.load.round import DRAIN_LIMIT_IN_WINDOWS, RAMP_LIMIT_IN_WINDOWS, limit_seconds
 from tuner.results.baseline_again import assumed_told
 from tuner.results.figures import duration
+from tuner.search.plan_answers import answers_text
 from tuner.search.plan_memory import memory_lines
 from tuner.search.plan_objectives import dearest, gain_text, objective_lines, warm_text
 from tuner.search.plan_percentiles import percentile_lines
@@ -85,6 +86,8 @@ def plan_lines(
         )
     lines += objective_lines(experiment)
     lines += [("memory", line) for line in memory_lines(experiment)]
+    if text := answers_text(experiment):
+        lines.append(("answers", text))
     lines.append(("cost", _cost(experiment, parallel)))
     lines += [("percentiles", text) for text in percentile_lines(experiment)]
     return lines

@@ -25,6 +25,7 @@ from tuner.search.auto.sampler import AutoSampler
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History, TrialRecord
 from tuner.search.outlook import Outlook
+from tuner.search.refusal import Refused, nothing_refused
 from tuner.search.samplers import SAMPLERS, Brief, Reads
 from tuner.search.study import constraints, directions
 from tuner.spec.distribution import Categorical, FloatRange, IntRange
@@ -43,6 +44,7 @@ class OptunaProposer:
         startup: trials before the sampler's model speaks.
         history: read only, for what is not to be proposed again and for what the sampler learns from.
         memories: of earlier runs: the best of each is proposed first, whatever the sampler.
+        refused: configurations that are not to be proposed, as far as that is known by then.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class OptunaProposer:
         startup: int,
         history: History,
         memories: Memories | None = None,
+        refused: Refused = nothing_refused,
     ) -> None:
         self.outlook: Outlook | None = None
         self._space = space
@@ -63,6 +66,7 @@ class OptunaProposer:
         self._goals = tuple(goals)
         self._slos = tuple(slos)
         self._history = history
+        self._refused = refused
         self._rng = random.Random(seed)
         self._codes = {name: Code(p.distribution()) for name, p in space.parameters.items()}
         self._seen: set[Hashable] = set()
@@ -79,6 +83,7 @@ class OptunaProposer:
                     slos=self._slos,
                     distributions={name: code.optuna for name, code in self._codes.items()},
                     encode=lambda name, value: self._codes[name].encode(value),
+                    refused=refused,
                     memories=memories,
                 )
             ),
@@ -102,7 +107,7 @@ class OptunaProposer:
         for _ in range(_TRIES):
             trial = self._brain.ask()
             params = self._suggest(trial)
-            if not self._space.valid(params):
+            if not self._space.valid(params) or self._refused(params):
                 self._refuse(trial)
             elif self._is_new(params):
                 self._asked[number] = trial
@@ -149,7 +154,7 @@ class OptunaProposer:
         return params
 
     def _refuse(self, trial: optuna.Trial) -> None:
-        """A constraint of the experiment is broken: infeasible, and nothing was deployed for it."""
+        """A constraint is broken, or answers are known to be worse: infeasible, and nothing was deployed."""
         for key in ("deploys", *self._slos):
             trial.set_constraint(key, 0.0)
         trial.set_constraint(_IN_SPACE, 1.0)
@@ -170,7 +175,7 @@ class OptunaProposer:
 
     def _is_new(self, params: Mapping[str, ParamValue]) -> bool:
         key = self._space.key(params)
-        if key in self._seen:
+        if key in self._seen or self._refused(params):
             return False
         self._seen.add(key)
         return True

@@ -81,6 +81,7 @@ class RayRun:
             experiment.workload.shipped(),
             experiment.goodput.model_dump(exclude_none=True) if experiment.goodput else None,
             dict(experiment.slo),
+            accuracy=experiment.accuracy.shipped(),
         )
         self.machine = {
             "Ray nodes": ", ".join(f"{n.host} ({n.cpus:g} CPU)" for n in nodes),

@@ -17,6 +17,7 @@ from tuner.search.auto.sampler import AutoSampler
 from tuner.search.auto.trend import Slopes
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
+from tuner.search.refusal import Refused, nothing_refused
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue
@@ -40,6 +41,7 @@ class Brief:
         distributions: every parameter in Optuna's terms.
         encode: (name, value) -> the value in the terms of its distribution.
         memories: of earlier runs, which the default sampler learns from.
+        refused: configurations that are not to be proposed, as far as that is known by then.
     """
 
     seed: int
@@ -51,6 +53,7 @@ class Brief:
     distributions: Mapping[str, BaseDistribution]
     encode: Callable[[str, ParamValue], ParamValue]
     memories: Memories | None = None
+    refused: Refused = nothing_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def auto(brief: Brief, *, options: AutoOptions | None = None, slopes: Slopes | N
         options=options,
         slopes=slopes,
         memories=brief.memories,
+        refused=brief.refused,
     )
     return AutoSampler(chooser, brief.distributions, brief.encode, seed=brief.seed)
 

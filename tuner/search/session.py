@@ -68,7 +68,7 @@ def opened(experiment: Experiment, options: Options) -> tuple[RunDirectory, RunS
         experiment_hash=experiment.hash,
         started=now,
         goals=Assembly.goals_of(experiment),
-        slos=dict(experiment.slo),
+        slos=experiment.limits,
         parameters=tuple(experiment.parameters),
         log_parameters=tuple(n for n, p in experiment.parameters.items() if getattr(p, "log", False)),
         planned_trials=search.trials,

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tuner.spec.accuracy_checks import accuracy_faults, loss_limit
 from tuner.spec.cluster_checks import cluster_faults
 from tuner.spec.expression import FUNCTIONS, ExpressionError
 from tuner.spec.faults import Fault, Path, show, suggestion
@@ -37,6 +38,7 @@ def faults_of(experiment: Experiment) -> Iterator[Fault]:
     yield from percentile_faults(experiment)
     yield from validation_faults(experiment)
     yield from weights_faults(experiment)
+    yield from accuracy_faults(experiment)
     names = list(_names(experiment))
     yield from names
     if names:
@@ -115,6 +117,8 @@ def _metric(name: str, points: list[str], at: Path) -> Fault | None:
 
 
 def _needs(experiment: Experiment, name: str, at: Path) -> Fault | None:
+    if fault := loss_limit(name, at):
+        return fault
     if experiment.goodput is not None or METRICS[name.rpartition(".")[2]].kind != "goodput":
         return metric_without_hardware(experiment, name, at)
     right = "a section `goodput: {ttft_ms: 500, tpot_ms: 40}` with the limits of one request"

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from tuner.spec.accuracy import Accuracy
 from tuner.spec.checks import faults_of
 from tuner.spec.deploy import Deploy
 from tuner.spec.document import dump
@@ -29,7 +30,7 @@ from tuner.spec.goodput import Goodput
 from tuner.spec.memory import Memory, memory_of
 from tuner.spec.model import Model, Storage
 from tuner.spec.parameter import Parameter
-from tuner.spec.search import Accuracy, Goal, Search, Validation
+from tuner.spec.search import Goal, Search, Validation
 from tuner.spec.section import Number, Section, Text
 from tuner.spec.space import Space
 from tuner.spec.types import parse_parameter
@@ -118,6 +119,18 @@ class Experiment(Section):
     def memory(self) -> Memory | None:
         """What is expected of each configuration's memory; None where too little is known."""
         return memory_of(self)
+
+    @cached_property
+    def compared(self) -> dict[str, str]:
+        """The parameters whose combinations of values have their answers compared with the baseline's, and
+        why; empty where nothing is compared.
+        """
+        return self.accuracy.compared(self.parameters, self.baseline)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Every hard limit of a configuration: the SLOs, and what answers may lose."""
+        return {**self.slo, **self.accuracy.limits(self.parameters, self.baseline)}
 
     @cached_property
     def hash(self) -> str:

@@ -9,6 +9,9 @@ of the experiment's prices: of input and output tokens together, or of output to
 costs beyond its windows (starting, idling) is not in it.
 Highest rate under the SLOs = requests per second up to which every SLO is met: the lower end of the interval
 that a search over rates gives on one deployment. No window tells it: its formula here is NaN.
+Accuracy loss = by how much log-probabilities of the baseline's tokens change in the mean, nats, beyond what
+the baseline differs by from itself; score loss = the share of the baseline's score that is lost. They are
+limits of the `accuracy` section; no window tells them either.
 
 Metrics of kind "engine" are what the engine says of itself; they cannot be told (NaN) where it does not.
 """
@@ -76,7 +79,8 @@ class Metric:
 
     Attributes:
         kind: "goodput" needs the section of that name, "engine" an engine that offers it, "accelerators" a
-            deployment that takes some, "price" one whose price is known, "rates" a search over rates.
+            deployment that takes some, "price" one whose price is known, "rates" a search over rates,
+            "answers" that answers are compared with the baseline's.
         of_output_rate: it follows from the rate of output tokens (at a given share of input), so that the
             interval of that rate gives its own.
     """
@@ -85,7 +89,7 @@ class Metric:
     better: Literal["higher", "lower"]
     formula: Callable[[Totals], float]
     quantile: float | None = None  # of the histogram it reads, where it is a percentile
-    kind: Literal["client", "goodput", "engine", "accelerators", "price", "rates"] = "client"
+    kind: Literal["client", "goodput", "engine", "accelerators", "price", "rates", "answers"] = "client"
     of_output_rate: bool = False
 
 
@@ -171,6 +175,8 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("goodput", "higher", _goodput, kind="goodput"),
         Metric("goodput_share", "higher", _goodput_share, kind="goodput"),
+        Metric("accuracy_loss", "lower", lambda t: float("nan"), kind="answers"),
+        Metric("score_loss", "lower", lambda t: float("nan"), kind="answers"),
         _engine("engine_running_mean", "higher"),  # requests in the running batch
         _engine("engine_running_max", "higher"),
         _engine("engine_waiting_mean", "lower"),  # requests in the engine's queue

@@ -32,6 +32,7 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [{"$ref": "#/$defs/Workload"}, {"$ref": "#/$defs/SinglePointWorkload"}, points],
     }
     definitions["SinglePointWorkload"] = _single_point(definitions)
+    definitions["Accuracy"]["properties"]["command"]["anyOf"].append({"type": "string"})
     schema["required"] = [k for k in schema["required"] if k != "name"]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Experiment"

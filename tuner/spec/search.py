@@ -1,4 +1,4 @@
-"""The `objective`, `search`, `validation` and `accuracy` sections."""
+"""The `objective`, `search` and `validation` sections."""
 
 from __future__ import annotations
 
@@ -141,9 +141,3 @@ class Validation(Section):
     margin: Number = Field(
         default=0.01, gt=0, le=0.2, description="What that may cost, as a share of the winner's value."
     )
-
-
-class Accuracy(Section):
-    """Whether answers are compared with the baseline's."""
-
-    check: Literal["off", "auto", "always"] = "off"

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from tuner.spec.experiment import Experiment
 
 # dotted path -> the values that are not built; () for every value but none
-_UNBUILT: dict[str, tuple[str, ...]] = {
-    "accuracy.check": ("auto", "always"),
-    "accuracy.tolerance": (),
-    "accuracy.prompts": (),
-    "accuracy.command": (),
-}
-_RIGHT = {"accuracy.check": "off"}
+_UNBUILT: dict[str, tuple[str, ...]] = {}
 
 
 def not_built(path: Path) -> bool:
@@ -43,9 +37,8 @@ def refuse_unbuilt(experiment: Experiment) -> None:
         found = _value(content, dotted)
         if found is not None and (not values or found in values):
             got = show(found) if not isinstance(found, Mapping) else "a value"
-            right = _RIGHT.get(dotted, "without it")
             raise SpecError(
-                f"{dotted}: got {got}, which is not built yet; would be right: {right}",
+                f"{dotted}: got {got}, which is not built yet; would be right: without it",
                 source=experiment.source,
             )
 

@@ -18,6 +18,7 @@ from tuner.errors import (
     TunerError,
     UserError,
 )
+from tuner.trial.answers import Answers
 from tuner.trial.part import Part
 from tuner.trial.ports import (
     Cancel,
@@ -60,6 +61,7 @@ class Step:
             deploying where that failed.
         begun: Unix time at which the trial's actor took it up.
         first_request: Unix time at which the first request of the deployment was sent; None before.
+        answers: what it answered, on the first step after that was asked; None where it was not.
     """
 
     round: RoundResult | None
@@ -72,6 +74,7 @@ class Step:
     cold: bool | None = None
     begun: float = 0.0
     first_request: float | None = None
+    answers: Answers | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back without loss."""
@@ -80,6 +83,7 @@ class Step:
             "round": self.round.to_json() if self.round else None,
             "ended": self.ended,
             "failure": asdict(self.failure) if self.failure else None,
+            "answers": self.answers.to_json() if self.answers else None,
         }
 
     @classmethod
@@ -90,6 +94,7 @@ class Step:
             round=RoundResult.from_json(stored["round"]) if stored["round"] else None,
             ended=State(stored["ended"]) if stored["ended"] else None,
             failure=Failure(**{**failure, "kind": FailureClass(failure["kind"])}) if failure else None,
+            answers=Answers.from_json(stored["answers"]) if stored["answers"] else None,
             **{k: stored[k] for k in _PLAIN},
         )
 
@@ -144,6 +149,7 @@ class TrialLife:
         self._begun = now()
         self._first_request: float | None = None
         self._secrets = secrets_among(os.environ)  # an engine here has them too, and may print them
+        self._answers: Answers | None = None  # until they were told
         self._done = 0
         self._times: dict[str, float] = {}
 
@@ -190,6 +196,10 @@ class TrialLife:
         self._times.update(endpoint.times)
         self._endpoint = endpoint
         try:
+            if self.trial.asked.passes:
+                self._progress("asking for its answers")
+                with self._part("answers"):
+                    self._answers = self._load.answers(endpoint, self.trial.asked, cancel=self._cancel)
             with self._part("opened"):
                 self._load.open(endpoint, salt=self.trial.name)
             self._progress("warming up")
@@ -280,6 +290,7 @@ class TrialLife:
     ) -> Step:
         endpoint = self._endpoint
         failure = redacted_failure(failure, self._secrets) if failure else None
+        answers, self._answers = self._answers, None
         return Step(
             round=measured,
             ended=ended,
@@ -291,6 +302,7 @@ class TrialLife:
             cold=endpoint.cold if endpoint else None,
             begun=self._begun,
             first_request=self._first_request,
+            answers=answers,
         )
 
     def _part(self, name: str) -> Part:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from tuner.spec.metrics import METRICS, Metric, Totals
 from tuner.trial.batch_means import widening
 from tuner.trial.engine_totals import merged_engine
 from tuner.trial.histogram import Histogram
+from tuner.trial.losses import LOSSES, with_losses
 from tuner.trial.ports import Score
 from tuner.trial.quantile_bound import clustered_rank, design_effect
 from tuner.trial.rate_score import score_of_rates
@@ -48,8 +49,11 @@ class MergedObjective:
         Client-bound, invalid and contaminated rounds are left out; with no other the figures are those of
         all rounds and `measured` is False. So it is where an objective is not known, and where an SLO stands
         on a metric that the engine does not offer: what nobody sees is never met. Rounds of a search over
-        rates are scored by `score_of_rates`.
+        rates are scored by `score_of_rates`, limits on what answers lost by `with_losses`.
         """
+        if lost := {m: limit for m, limit in self.slos.items() if m in LOSSES}:
+            others = replace(self, slos={m: v for m, v in self.slos.items() if m not in lost})
+            return with_losses(others.score(rounds), rounds, lost, violation)
         if any(r.rates is not None for r in rounds):
             return score_of_rates(
                 rounds, slos=tuple(self.slos), figures=self._figures, violation=self._violation

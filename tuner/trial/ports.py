@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from tuner.errors import Failure
+from tuner.trial.answers import Answers
 from tuner.trial.rounds import RoundResult
 
 ParamValue = bool | int | float | str
@@ -56,6 +57,19 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a deployment is asked before it is loaded.
+
+    Attributes:
+        passes: how often for its answers to the fixed prompts; 0 for not at all.
+        scored: for the score of the experiment's own command too, where it has one.
+    """
+
+    passes: int = 0
+    scored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TrialConfig:
     """One deployment to make: a configuration, with what names it.
 
@@ -70,6 +84,7 @@ class TrialConfig:
         accelerators: how many of the serving cluster's accelerators it takes.
         near: the node where the deployments that it is compared with ran; "" where that does not matter. A
             backend that can prefers it.
+        asked: for its answers, before it is loaded.
     """
 
     run: str
@@ -83,6 +98,7 @@ class TrialConfig:
     accelerators: int = 0
     near: str = ""
     slot: Slot = Slot()
+    asked: Asked = Asked()
 
     @property
     def name(self) -> str:
@@ -179,6 +195,15 @@ class Load(Protocol):
 
         Raises:
             LoadError: it was not.
+        """
+        ...
+
+    def answers(self, endpoint: Endpoint, asked: Asked, *, cancel: Cancel) -> Answers:
+        """What it answers to the experiment's fixed prompts; needs no session.
+
+        Raises:
+            LoadError: it does not answer, or without log-probabilities.
+            Cancelled: `cancel()` said so; within a second.
         """
         ...
 

@@ -176,6 +176,8 @@ class RoundResult:
         rates: the search over rates; None where the rate, or the concurrency, is given.
         load: the multiple of the workload's load at which it was measured; rounds at another one than 1 are
             no part of a deployment's figures.
+        losses: metric -> what the deployment's answers lost (see tuner.trial.judgement); empty where answers
+            are not compared.
     """
 
     number: int
@@ -184,6 +186,7 @@ class RoundResult:
     points: tuple[PointResult, ...]
     rates: RateRound | None = None
     load: float = 1.0
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -211,6 +214,7 @@ class RoundResult:
             "points": [p.to_json() for p in self.points],
             **({"rates": self.rates.to_json()} if self.rates is not None else {}),
             **({"load": self.load} if self.load != 1 else {}),
+            **({"losses": dict(self.losses)} if self.losses else {}),
         }
 
     @classmethod
@@ -218,5 +222,5 @@ class RoundResult:
         """What `to_json` wrote."""
         points = tuple(PointResult.from_json(p) for p in stored["points"])
         rates = RateRound.from_json(stored["rates"]) if stored.get("rates") else None
-        load = stored.get("load", 1.0)
-        return cls(stored["number"], stored["started"], stored["seconds"], points, rates, load)
+        load, losses = stored.get("load", 1.0), stored.get("losses", {})
+        return cls(stored["number"], stored["started"], stored["seconds"], points, rates, load, losses)

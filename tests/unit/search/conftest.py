@@ -19,6 +19,7 @@ import pytest
 
 from tuner.errors import Failure, FailureClass
 from tuner.results.lines import RoundLine, TrialLine
+from tuner.search.answer_guard import AnswerGuard
 from tuner.search.assembly import Assembly, proposer_of, settings_of
 from tuner.search.desk import Desk
 from tuner.search.history import Deployment, History, TrialRecord
@@ -48,7 +49,8 @@ def _module(path: Path) -> ModuleType:
     return sys.modules[name]
 
 
-_made_round = _module(Path(__file__).parents[2] / "conformance" / "fakes_load.py").made_round
+_fakes = _module(Path(__file__).parents[2] / "conformance" / "fakes_load.py")
+_made_round, _made_answers = _fakes.made_round, _fakes.made_answers
 HEAD = """\
 name: demo
 model: {synthetic: {}}
@@ -133,6 +135,8 @@ class Behaviour:
     stops_run: bool = False
     interrupted: bool = False
     at: Mapping[float, Behaviour] = field(default_factory=dict)  # other loads
+    shift: float = 0.0  # of its log-probabilities, nats
+    score: float | None = None  # of accuracy.command
 
 
 Surface = Callable[[Any], Behaviour]  # of a TrialConfig
@@ -145,6 +149,10 @@ class MemoryStore:
         self.rounds: list[RoundLine] = []
         self.trials: list[TrialLine] = []
         self.logs: dict[str, str] = {}
+        self.answers: dict[str, Any] | None = None
+
+    def write_answers(self, stored: Mapping[str, Any]) -> None:
+        self.answers = json.loads(json.dumps(stored))
 
     def append_round(self, line: RoundLine) -> None:
         self.rounds.append(RoundLine.from_json(json.loads(json.dumps(line.to_json()))))
@@ -176,7 +184,7 @@ class Run:
     def start(self, proposer: Any = None, rules: Any = None) -> Run:
         """Forget every object and remember by the lines and the study, in the order of `Assembly.of`."""
         experiment = self.experiment
-        goals, slos = Assembly.goals_of(experiment), dict(experiment.slo)
+        goals, slos = Assembly.goals_of(experiment), experiment.limits
         objective = MergedObjective(goals, slos)
         self.simplifier = WinnerSimplifier.of(experiment, goals, objective)
         history = recalled(self.store.rounds, self.store.trials, goals=goals, objective=objective)
@@ -189,8 +197,11 @@ class Run:
         )
         self.study.repair(history.records)
         again = unfinished(history, self.study, rounds=experiment.workload.rounds)
+        guard = AnswerGuard.of(
+            experiment, keep=self.store.write_answers, stored=self.store.answers, lines=self.store.trials
+        )
         if proposer is None:
-            proposer = proposer_of(experiment, history)
+            proposer = proposer_of(experiment, history, limits=slos, refused=guard.condemned)
             for record in history.records.values():
                 (proposer.learn if record.ended else proposer.recall)(record)
         if rules is None:
@@ -212,6 +223,7 @@ class Run:
             store=self.store,
             study=self.study,
             watchers=self.watchers,
+            guard=guard,
             elapsed=lambda: self.seconds,
             now=lambda: 1_700_000_000.0 + self.seconds,
         )
@@ -257,7 +269,11 @@ class Run:
             if b.failure is not None and number > b.fails_in_round - 1:
                 yield Step(None, State.FAILED, b.failure)
             complete = State.COMPLETE if number == rounds + len(loads) else None
-            yield Step(self._round(b, number, noise), complete, times={"rounds": 10.0 * number})
+            asked = trial.asked.passes if number == 1 else 0
+            score = b.score if trial.asked.scored else None
+            answers = _made_answers(shift=b.shift, passes=asked, score=score) if asked else None
+            times = {"rounds": 10.0 * number}
+            yield Step(self._round(b, number, noise), complete, times=times, answers=answers)
         for number, load in enumerate(loads, start=rounds + 1):
             there = b.at.get(load, b)
             if there.failure is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from tuner.trial.histogram import Histogram
 from tuner.trial.life import TrialLife
-from tuner.trial.ports import Phase, TrialConfig
+from tuner.trial.ports import Asked, Phase, TrialConfig
 from tuner.trial.rounds import PointResult, RoundResult, Trust
 
 _CONFORMANCE = Path(__file__).parents[2] / "conformance"
@@ -97,6 +97,7 @@ class Stage:
         rounds: int = 3,
         loads: tuple[float, ...] = (),
         previous: str | None = None,
+        asked: Asked | None = None,
         **backend: Any,
     ) -> None:
         self.seconds = 0.0
@@ -104,7 +105,7 @@ class Stage:
         self.said: list[str] = []
         self.backend = FakeBackend(**backend)
         self.load = FakeLoad()
-        self.trial = TrialConfig("demo-run-1", 7, Phase.SEARCH, 1, {"tp": 2})
+        self.trial = TrialConfig("demo-run-1", 7, Phase.SEARCH, 1, {"tp": 2}, asked=asked or Asked())
         self.life = TrialLife(
             self.trial,
             backend=self.backend,

@@ -22,6 +22,7 @@ from tuner.search.auto.trend import Slopes, learned, trend_of
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
 from tuner.search.outlook import Outlook
+from tuner.search.refusal import Refused, nothing_refused
 from tuner.spec.space import Params, Space
 from tuner.trial.objective import Goal
 
@@ -44,10 +45,12 @@ class Chooser:
         options: AutoOptions | None = None,
         slopes: Slopes | None = None,
         memories: Memories | None = None,
+        refused: Refused = nothing_refused,
     ) -> None:
         self.outlook: Outlook | None = None
         self._space = space
         self._history = history
+        self._refused = refused
         self._goals = tuple(goals)
         self._slos = tuple(slos)
         self._seed = seed
@@ -73,6 +76,7 @@ class Chooser:
             self._candidates.take(params)
         rng = random.Random(f"{self._seed}:{len(self._history.records)}")
         places = self._candidates.judged(rng, self._leaders(seen))
+        places = places[[not self._refused(self._candidates.params[i]) for i in places]]
         if not len(places):
             return None
         chosen = self._place(seen, places, rng)

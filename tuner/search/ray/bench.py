@@ -15,8 +15,10 @@ from tuner.errors import Cancelled, DeployInterrupted, Failure, FailureClass
 from tuner.load import HttpLoad
 from tuner.load.goodput import Limits
 from tuner.search.ray.lifeline import end_with_parent
+from tuner.spec.accuracy import Accuracy
 from tuner.spec.workload import Workload
-from tuner.trial.ports import Cancel, Endpoint, LoadError
+from tuner.trial.answers import Answers
+from tuner.trial.ports import Asked, Cancel, Endpoint, LoadError
 from tuner.trial.rounds import RoundResult
 
 
@@ -36,10 +38,15 @@ class BenchmarkActor:
         workload: dict[str, Any],
         goodput: dict[str, float] | None = None,
         slos: dict[str, float] | None = None,
+        accuracy: dict[str, Any] | None = None,
     ) -> None:
         end_with_parent()
-        limits = Limits(**goodput) if goodput else None
-        self._load = HttpLoad(Workload.model_validate(workload), limits=limits, slos=slos)
+        self._load = HttpLoad(
+            Workload.model_validate(workload),
+            limits=Limits(**goodput) if goodput else None,
+            slos=slos,
+            accuracy=Accuracy.model_validate(accuracy or {}),
+        )
         self._opened = False
         self._cancelled: set[str] = set()
         self._note = ("", "")
@@ -47,6 +54,10 @@ class BenchmarkActor:
     def probe(self, endpoint: Endpoint, timeout_seconds: float) -> None:
         """See `Load.probe`."""
         self._load.probe(endpoint, timeout_seconds=timeout_seconds)
+
+    def answers(self, endpoint: Endpoint, asked: Asked, name: str) -> Answers:
+        """See `Load.answers`."""
+        return self._load.answers(endpoint, asked, cancel=lambda: name in self._cancelled)
 
     def open(self, endpoint: Endpoint, salt: str, load: float) -> None:
         """See `Load.open`."""
@@ -115,6 +126,12 @@ class LentLoad:
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         """See `Load.probe`."""
         self._call("probe", endpoint, timeout_seconds)
+
+    def answers(self, endpoint: Endpoint, asked: Asked, *, cancel: Cancel) -> Answers:
+        """See `Load.answers`; the actor is told to cancel by the driver, not by `cancel`."""
+        found = self._call("answers", endpoint, asked, self._name)
+        assert isinstance(found, Answers)
+        return found
 
     def open(self, endpoint: Endpoint, *, salt: str, load: float = 1.0) -> None:
         """See `Load.open`."""

@@ -78,6 +78,8 @@ def start_actors(
     workload: dict[str, Any],
     goodput: dict[str, float] | None = None,
     slos: dict[str, float] | None = None,
+    *,
+    accuracy: dict[str, Any] | None = None,
 ) -> list[Any]:
     """One named benchmark actor for each slot: on its node where it is bound, else on the next of `nodes`."""
     actor = remote_actor()
@@ -87,7 +89,7 @@ def start_actors(
             slot.node_id or nodes[i % len(nodes)], soft=not slot.node_id
         )
         lent = actor.options(name=slot.load, scheduling_strategy=affinity)
-        made.append(lent.remote(workload, goodput, slos))
+        made.append(lent.remote(workload, goodput, slos, accuracy))
     return made
 
 

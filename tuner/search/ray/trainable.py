@@ -14,7 +14,7 @@ from tuner.errors import Failure, FailureClass
 from tuner.search.ray.bench import LentLoad
 from tuner.search.ray.lifeline import end_with_parent
 from tuner.trial.life import Step, TrialLife
-from tuner.trial.ports import DeploymentBackend, Phase, Slot, State, TrialConfig
+from tuner.trial.ports import Asked, DeploymentBackend, Phase, Slot, State, TrialConfig
 
 STEP = "tuner_step"  # the key of a result: the Step as JSON text, which Tune's flattening leaves alone
 ASSIGNMENT = "tuner_assignment"
@@ -63,6 +63,7 @@ class DeploymentTrainable(tune.Trainable):  # type: ignore[misc]
                 "phase": Phase(given["trial"]["phase"]),
                 "arguments": tuple(given["trial"]["arguments"]),
                 "slot": Slot(**given["trial"]["slot"]),
+                "asked": Asked(**given["trial"]["asked"]),
             }
         )
         load = LentLoad(ray.get_actor(trial.slot.load), trial.name)
