@@ -67,7 +67,17 @@ class BaselineAgain:
     @cached_property
     def scatter(self) -> Scatter | None:
         """Before the validation: of its deployments in the search."""
-        return scatter_of([level.logs for line, level in self.levels if line.phase in _BEFORE])
+        levels, drift = self._before
+        return scatter_of(
+            [level.logs for level in levels], at=[level.at for level in levels] if drift else ()
+        )
+
+    @cached_property
+    def _before(self) -> tuple[list[Level], bool]:
+        """The levels before the validation, and whether they moved."""
+        levels = [level for line, level in self.levels if line.phase in _BEFORE]
+        drift = drift_of(levels)
+        return levels, drift is not None and drift.moved
 
     @cached_property
     def floor(self) -> Floor | None:
@@ -96,9 +106,7 @@ class BaselineAgain:
             if not self.deployments or self.scatter is not None or self.seen.state.planned_blocks < 2:
                 return []
             return ["What the validation can see is not known yet: one deployment of it says too little."]
-        drift = drift_of([level for line, level in self.levels if line.phase in _BEFORE])
-        moved = drift is not None and drift.moved
-        return floor_sentences(self.floor, self._window(), self.seen.goal.metric, moved=moved)
+        return floor_sentences(self.floor, self._window(), self.seen.goal.metric, moved=self._before[1])
 
     def _window(self) -> str:
         """'20 s': of the windows in a round, all load points together."""
@@ -185,7 +193,10 @@ def floor_sentences(floor: Floor, window: str, metric: str, *, moved: bool = Fal
         said.append(f"{_percent(floor.finer)} {_needs(floor)}.")
     if scatter.between_known:
         differ = _percent(scatter.between)
-        drifted = ", what drifted between them included: blocks see less of that" if moved else ""
+        drifted = ""
+        if moved:
+            taken = "taken out" if scatter.deployments > 2 else "included: blocks see less of that"
+            drifted = f", what drifted between them {taken}"
         said.append(f"Its deployments differ by {differ} beyond what their rounds explain{drifted}.")
     else:
         said.append("What one start differs by from the next is not in it: it was deployed once so far.")

@@ -68,10 +68,14 @@ class Scatter:
         return low, high
 
 
-def scatter_of(deployments: Sequence[Sequence[float]]) -> Scatter | None:
+def scatter_of(deployments: Sequence[Sequence[float]], *, at: Sequence[float] = ()) -> Scatter | None:
     """The scatter of the baseline's deployments, each the logs of its rounds; None where nothing tells it.
 
     Where a single deployment has rounds that hang together, their scatter is widened by what that hides.
+
+    Args:
+        at: when each was measured, where the run drifted: of three and more, what changes slowly is taken
+            out, as blocks take it out.
     """
     groups = [list(g) for g in deployments if g]
     rounds = sum(map(len, groups))
@@ -83,6 +87,8 @@ def scatter_of(deployments: Sequence[Sequence[float]]) -> Scatter | None:
     if count == 1:
         own = math.sqrt(within / within_degrees) * widening(groups[0])
         return Scatter(own, math.nan, within_degrees, rounds, 1)
+    if at and count >= 3:
+        return _apart_from_drift(groups, means, at, within, within_degrees)
     grand = math.fsum(v for g in groups for v in g) / rounds
     between = math.fsum(len(g) * (m - grand) ** 2 for g, m in zip(groups, means, strict=True))
     of_round = within / within_degrees if within_degrees else 0.0
@@ -93,6 +99,32 @@ def scatter_of(deployments: Sequence[Sequence[float]]) -> Scatter | None:
     size = (rounds - sum(len(g) ** 2 for g in groups) / rounds) / (count - 1)
     excess = math.sqrt((of_means - of_round) / size)
     return Scatter(math.sqrt(of_round), excess, count - 1, rounds, count)
+
+
+def _apart_from_drift(
+    groups: Sequence[Sequence[float]],
+    means: Sequence[float],
+    at: Sequence[float],
+    within: float,
+    within_degrees: int,
+) -> Scatter:
+    """By how far each deployment lies off the line between its neighbours in time.
+
+    T. Gasser, L. Sroka and C. Jennen-Steinmetz, "Residual variance and residual pattern in nonlinear
+    regression", Biometrika 73, 1986, pages 625-633.
+    """
+    order = sorted(range(len(means)), key=lambda i: at[i])
+    squares = []
+    for before, here, after in zip(order, order[1:], order[2:], strict=False):
+        whole = at[after] - at[before]
+        share = (at[here] - at[before]) / whole if whole > 0 else 0.5
+        off = means[here] - (1 - share) * means[before] - share * means[after]
+        squares.append(off * off / (1 + (1 - share) ** 2 + share**2))
+    of_round = within / within_degrees if within_degrees else 0.0
+    size = len(groups) / math.fsum(1 / len(g) for g in groups)
+    excess = max(0.0, math.fsum(squares) / len(squares) - of_round / size)
+    rounds = sum(map(len, groups))
+    return Scatter(math.sqrt(of_round), math.sqrt(excess), len(squares), rounds, len(groups))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,8 @@ def test_one_round_says_too_little_and_that_is_told(write):
 def test_sentinels_tell_what_starts_differ_by(write):
     run = write([100.0, 102.0, 98.0, 101.0], [104.0, 106.0, 102.0, 105.0], [97.0, 99.0, 95.0, 98.0])
     said = " ".join(BaselineAgain(Overview.of(run)).floor_told())
-    assert "of 3 deployments of it" in said and "differ by 3" in said
-    assert "what drifted between them included" in said
+    assert "of 3 deployments of it" in said and "differ by 4.4 %" in said
+    assert "what drifted between them taken out" in said
 
 
 def test_a_drift_is_told_where_the_baseline_moved_and_not_where_it_did_not(write):

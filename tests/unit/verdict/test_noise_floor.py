@@ -68,6 +68,19 @@ def test_several_deployments_tell_both_parts():
     assert found.of_deployment(4) == pytest.approx(math.hypot(0.03, 0.01), rel=0.1)
 
 
+def test_what_drifts_slowly_is_no_scatter_of_starts():
+    rng, found = random.Random(12), []
+    for _ in range(200):
+        at = [60.0 * i + rng.uniform(-20, 20) for i in range(8)]
+        trend = [math.sin(t / 200) * 0.2 for t in at]
+        groups = [
+            [a + v for v in g] for a, g in zip(trend, drawn(rng, 8, 4, between=0.02, each=0.01), strict=True)
+        ]
+        found.append(scatter_of(groups, at=at).between ** 2)
+        assert scatter_of(groups).between > 0.05
+    assert math.sqrt(sum(found) / len(found)) == pytest.approx(0.02, rel=0.15)
+
+
 def test_deployments_that_differ_by_no_more_than_their_rounds_are_pooled():
     found = scatter_of([[0.02, -0.02], [0.021, -0.021], [0.019, -0.019]])
     assert (found.between, found.degrees) == (0.0, 5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuner.search.conclusion import concluded
 from tuner.search.history import History
+from tuner.search.levels import middle
 from tuner.search.replay.assembled import Assembled, assembled
 from tuner.search.replay.noise import Noise, NoiseLevels
 from tuner.search.replay.surface import Surface
@@ -103,12 +104,14 @@ def _floor(history: History, experiment: Experiment, candidates: int) -> float:
     """As `tuner.results.baseline_again` tells it, of the validation that was made."""
     goal = experiment.objective[0]
     sign = 1 if goal.is_maximized else -1
+    made = [
+        d
+        for d in history.records[0].deployments
+        if d.phase in (Phase.SEARCH, Phase.SENTINEL) and d.state is State.COMPLETE
+    ]
     scatter = scatter_of(
-        [
-            [sign * math.log(score.values[0]) for score in d.each]
-            for d in history.records[0].deployments
-            if d.phase in (Phase.SEARCH, Phase.SENTINEL) and d.state is State.COMPLETE
-        ]
+        [[sign * math.log(score.values[0]) for score in d.each] for d in made],
+        at=[middle(d.rounds) for d in made] if history.moved else (),
     )
     if scatter is None or not candidates:
         return math.nan
