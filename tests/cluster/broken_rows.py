@@ -13,7 +13,6 @@ from broken_ways import (
     labelled,
     limit_range,
     lost,
-    not_native,
     not_served,
     patched,
     pending,
@@ -22,6 +21,7 @@ from broken_ways import (
     webhook_down,
     without_policy,
 )
+from newer_ome import short_uri
 
 ROWS = [
     Broken(
@@ -50,6 +50,14 @@ ROWS = [
         "flags would not reach the engine",
         "a runtime whose command is the engine",
     ),
+    Broken(
+        "runtime for other models",
+        patched(
+            "model", {"modelArchitecture": "OtherForCausalLM"}, undo={"modelArchitecture": "LlamaForCausalLM"}
+        ),
+        "its modelArchitecture is OtherForCausalLM, the runtime has LlamaForCausalLM",
+        "spec.supportedModelFormats",
+    ),
     Broken("model absent", saying(model={"name": "none"}), "model none: there is no", "`tuner render SPEC`"),
     Broken(
         "model disabled",
@@ -57,7 +65,7 @@ ROWS = [
         "is disabled",
         "spec.disabled: false",
     ),
-    Broken("short storageUri on OME 1.2", not_native, "names no namespace", "storageUri: pvc://"),
+    Broken("short storageUri on OME 1.2", short_uri, "names no namespace", "storageUri: pvc://"),
     Broken(
         "claim absent",
         saying(storage={"pvc_name": "none"}),

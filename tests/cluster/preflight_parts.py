@@ -48,7 +48,7 @@ def base_model(namespace, name: str = "tiny", *, kind: str = "BaseModel", path: 
         "apiVersion": "ome.io/v1beta1",
         "kind": kind,
         "metadata": metadata,
-        "spec": {"modelFormat": FORMAT, "storage": storage},
+        "spec": {"modelFormat": FORMAT, "modelFramework": FRAMEWORK, "storage": storage},
     }
 
 

@@ -14,6 +14,7 @@ from broken_ground import Broken, Ground
 from broken_rows import ROWS
 from broken_ways import acts
 from kubernetes import client
+from newer_ome import looks_at_creation, mounts_itself
 
 from tuner.cli import check
 from tuner.search.command import main as search
@@ -101,6 +102,20 @@ def test_of_a_sound_set_up_nothing_is_said_and_nothing_left(ground, checked):
     )
     assert f"{size / 1e9:.3g} GB" in files["text"]
     ground.until(lambda: not pods_of(ground), seconds=10, what="the pod that reads is gone")
+
+
+def test_the_version_of_ome_is_told_by_what_it_does(ground, checked):
+    def told() -> list[str]:
+        _, findings = checked({"storage": {"pvc_name": "none"}})  # so that nothing is read
+        return [each["text"] for each in findings if each["subject"] == "OME"]
+
+    assert "0.1.5 to 1.1 by what it does" in told()[0]
+    with mounts_itself(ground):
+        assert "1.2 by what it does" in told()[0]
+        with looks_at_creation(ground):
+            known, monitors = told()
+            assert "1.3 or later by what it does" in known
+            assert "PodMonitor" in monitors
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -16,6 +16,7 @@ from tuner.deploy.kubernetes.checks.quota import quotas
 from tuner.deploy.kubernetes.checks.room import room
 from tuner.deploy.kubernetes.checks.runtime import runtime
 from tuner.deploy.kubernetes.checks.site import Site
+from tuner.deploy.kubernetes.checks.support import support
 from tuner.deploy.kubernetes.checks.volume import volume
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.mounting import settle
@@ -119,7 +120,7 @@ class _Survey:
             return
         if of_ome:
             self._fine("runtime", lambda: runtime(site))
-            self._fine("model", lambda: [named.model(site), *storage_uri(site)])
+            self._fine("model", lambda: [named.model(site), *storage_uri(site), *support(site)])
         if self._fine("claim", lambda: claim(site)):
             self._fine("volume", lambda: volume(site))
             self._fine("mount", self._settled)

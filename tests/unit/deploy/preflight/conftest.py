@@ -153,7 +153,7 @@ class FakeCluster:
         if not dry_run:
             self.stored.append(manifest)
             ended = {"terminated": {"exitCode": 0, "message": self.listing}}
-            made["metadata"]["uid"] = "u"
+            made["metadata"]["uid"], made["spec"]["nodeName"] = "u", "n1"
             made["status"] = self.unread or {"containerStatuses": [{"name": "reader", "state": ended}]}
             self.objects[resource.plural, made["metadata"]["name"]] = made
         return made

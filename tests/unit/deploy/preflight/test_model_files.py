@@ -151,6 +151,19 @@ def test_an_image_that_is_not_pulled_is_an_error_and_one_that_takes_long_a_warni
     assert "files in c: not looked at: the pod that reads it did not start in 60 s" in line
 
 
+def test_a_volume_that_the_node_does_not_mount_is_an_error_and_one_that_a_pod_holds_a_warning(cluster, found):
+    cluster.unread = waiting("ContainerCreating")
+    cluster.put("events", "e", reason="FailedMount", message="mount.nfs: Connection timed out")
+    (line,) = found("error")
+    assert (
+        "would not start: mount.nfs: Connection timed out; would be right: a volume that the nodes can"
+        in line
+    )
+    cluster.put("events", "e", reason="FailedAttachVolume", message="Multi-Attach error for volume v")
+    assert found("error") == []
+    assert "not looked at: Multi-Attach error" in found("warning")[0]
+
+
 def test_an_image_without_a_shell_is_a_warning(cluster, found):
     ended = {"exitCode": 128, "reason": "StartError", "message": 'exec: "/bin/sh": no such file'}
     cluster.unread = {"containerStatuses": [{"name": "reader", "state": {"terminated": ended}}]}

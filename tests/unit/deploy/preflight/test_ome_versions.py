@@ -87,6 +87,34 @@ def test_a_storage_uri_that_ome_1_2_refuses_is_an_error_there_and_none_on_0_1_5(
     assert found("error", model=kind) == []
 
 
+@pytest.mark.parametrize(
+    ("of_model", "said"),
+    [
+        ({"modelFormat": {"name": "safetensors", "version": "1.0.0"}}, ""),
+        ({"modelFormat": {"name": "gguf"}}, "its modelFormat is gguf, the runtime has safetensors 1.0.0"),
+        (
+            {"modelFormat": {"name": "safetensors", "version": "1.0.0"}, "modelArchitecture": "X"},
+            "its modelArchitecture is X, the runtime has none",
+        ),
+        (
+            {"modelFormat": {"name": "safetensors", "version": "1.0.0"}, "modelParameterSize": "70B"},
+            "its size is 70B, the runtime has 1B to 10B",
+        ),
+    ],
+)
+def test_a_runtime_that_is_not_for_such_models_is_an_error_on_0_1_5(cluster, found, of_model, said):
+    runtime = cluster.objects["clusterservingruntimes", "rt"]["spec"]
+    runtime["supportedModelFormats"] = [
+        {"modelFormat": {"name": "onnx"}, "modelFramework": {"name": "x"}},
+        {"modelFormat": {"name": "safetensors", "version": "1.0.0"}},
+    ]
+    runtime["modelSizeRange"] = {"min": "1B", "max": "10B"}
+    cluster.objects["clusterbasemodels", "tiny"]["spec"] |= of_model
+    errors = found("error")
+    assert bool(errors) is bool(said)
+    assert all(said in line and "spec.supportedModelFormats" in line for line in errors)
+
+
 def test_what_ome_says_of_the_models_claim_is_handed_on(cluster, found, native):
     ready = {"type": "Ready", "status": "False", "reason": "PVCNotBound", "message": "claim c is\nPending"}
     model(cluster, "pvc://trials:c/m", conditions=[ready])

@@ -14,7 +14,7 @@ from tuner.deploy.kubernetes.client import Cluster
 from tuner.deploy.kubernetes.objects import unix_time
 from tuner.deploy.kubernetes.resources import EVENT, POD
 from tuner.deploy.kubernetes.symptoms import Symptom, of_event, of_scheduler, of_start, of_waiting, shortened
-from tuner.deploy.kubernetes.wanted import Manifest
+from tuner.deploy.kubernetes.wanted import MANAGED, Manifest
 from tuner.errors import FailureClass
 
 READS = "autotuner.io/reads"  # the label of such pods
@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.25
 _EVENT_SECONDS = 3.0  # between looks at what the kubelet says of its mounts
 _IMAGE_SECONDS = 8.0  # a registry may fail once
 _OLD_SECONDS = 300.0
+_HELD = "Multi-Attach"  # by a pod on another node, or not yet given back by the last one
 _AT = "/tuner-claim"
 _MODEL_LABEL = "models.ome.io/"
 _KEPT = (
@@ -82,7 +83,7 @@ def reader(pod: Manifest, *, claim: str, places: Sequence[str], nodes: Sequence[
         "kind": POD.kind,
         "metadata": {
             "generateName": "tuner-reads-",
-            "labels": {READS: "model"},
+            "labels": {READS: "model", **MANAGED},
             "annotations": {"sidecar.istio.io/inject": "false"},
         },
         "spec": {
@@ -150,7 +151,8 @@ class _Wait:
             if ended := view.terminated(status):
                 return _written(ended)
             if symptom := self._believed(self._obstacle(pod, status)):
-                return Read(symptom=symptom)
+                held = _HELD in symptom.message  # a moment's state, that trials too would wait out
+                return Read(unread=symptom.message) if held else Read(symptom=symptom)
             if pod.get("status", {}).get("phase") == "Failed":
                 return Read(unread=f"the pod that reads it ended: {_said(pod['status'])}")
             self._sleep(_POLL_SECONDS)
