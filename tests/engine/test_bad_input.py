@@ -138,9 +138,15 @@ def test_a_disk_that_fills_up_ends_the_run_with_one_line_and_it_can_go_on(lab, t
     assert run.state().status != "finished"
     kept = [line.key for line in run.trials()]
     assert run.rounds()  # what was written is whole
+    line = said(
+        lab, lab.run(lab.folder / "small.yaml"), WORLDS
+    )  # room for all but the report, which is large
+    assert "report.html: No space left on device" in line
+    assert run.state().status != "finished"
+    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
     again = lab.run(lab.folder / "small.yaml")
     assert again.code == 0, again.err
-    assert lab.the_run() == run.path
+    assert lab.the_run() == run.path and run.state().status == "finished"
     ended = [line.key for line in run.trials()]
     assert ended[: len(kept)] == kept and len(set(ended)) == len(ended)
     assert {trial for trial, *_ in whole_runs.ended_search(run.path)} == set(range(6))

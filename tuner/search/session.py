@@ -223,7 +223,13 @@ class Session:
         write_best(self.run, verdict, serving=self._serving(verdict, assembly))
         if not self.interrupted:  # finished once the verdict is on disk: until then the run goes on
             self._write_state(assembly, RunStatus.FINISHED)
-        write_report(self.run)
+        try:
+            write_report(self.run)
+        except TunerError:
+            self._write_state(
+                assembly, RunStatus.INTERRUPTED
+            )  # the same command writes it, once there is room
+            raise
         return verdict
 
     def _serving(self, verdict: Verdict, assembly: Assembly) -> Serving | None:
