@@ -178,7 +178,7 @@ class Storm:
         if killed == DRIVER:
             return False
         if killed == RAYLET:
-            if ended.code != 1 or len(ended.error_lines) != 1 or "raylet" not in ended.err:
+            if ended.code != 1 or len(ended.error_lines) != 1 or "Ray" not in ended.err:
                 what = f"without its raylet it ended with {ended.code}: {ended.err[-300:]}"
                 story.faults.append(f"session {story.sessions}: {what}")
                 return ended.code != 1

@@ -39,9 +39,9 @@ class Interrupt:
         self._strategy.stop("interrupted")
 
 
-def leave_at_once() -> None:
+def leave_at_once(exit_code: int = EXIT_CODE) -> None:
     """End this process and all it started, now. An engine's supervisor ends with its life line."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             child.kill()
-    os._exit(EXIT_CODE)
+    os._exit(exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,11 +12,11 @@ from tuner.deploy.backends import ServingBackend
 from tuner.deploy.pinning import available_cores, share_out
 from tuner.errors import WorldError
 from tuner.search.desk import Desk
-from tuner.search.interrupt import Interrupt
+from tuner.search.interrupt import Interrupt, leave_at_once
 from tuner.search.plan import widest
 from tuner.search.polled import Polled
 from tuner.search.ray import cluster, slots
-from tuner.search.ray.lifeline import Raylet
+from tuner.search.ray.lifeline import RAYLET_DIED, Raylet, end_without, expect_its_end
 from tuner.search.ray.placing import load_places
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
@@ -71,6 +72,7 @@ class RayRun:
         self._slots = slots.laid_out(self.parallel, places, run=tag, bound=bound)
         cluster.check_room(nodes, self._slots)
         self._raylet = Raylet(nodes[0].node_id)
+        end_without(Raylet(nodes[0].node_id), leave=_leave_without_ray)
         self.cores: tuple[int, ...] | None = None
         if address is None and bound:
             self.cores = available_cores()
@@ -121,10 +123,8 @@ class RayRun:
 
         def tick(pending: list[str]) -> None:
             if self._raylet.dead:
-                raise WorldError(
-                    "Ray's raylet on this machine died, and its trials with it; "
-                    "give the same command again: the run goes on"
-                )
+                expect_its_end()
+                raise WorldError(RAYLET_DIED)
             if link.slots.lost and not desk.finished:
                 raise WorldError(
                     "every Ray node that trials ran on died; give the same command again on others"
@@ -180,3 +180,9 @@ class RayRun:
             f"{late[0]} waits for a place in the Ray cluster (0.1 CPU and its {resource}); "
             f"free now: {cluster.free(resource)}"
         )
+
+
+def _leave_without_ray() -> None:
+    """What the command does with an error, while its main thread is inside Ray."""
+    print(f"error: {RAYLET_DIED}", file=sys.stderr, flush=True)  # noqa: T201
+    leave_at_once(WorldError.exit_code)

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import tuner
 from tuner.deploy.pinning import available_cores
 from tuner.errors import UserError, WorldError
+from tuner.search.ray.lifeline import expect_its_end
 from tuner.trial.ports import Slot
 
 NAMESPACE = "tuner"
@@ -82,7 +83,7 @@ def start(*, address: str | None, serving_gpu: int | None, slots: int) -> None:
                 num_cpus=max(len(available_cores()), math.ceil(slots * SLOT_CPUS)),
                 **common,
             )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises plain ones too, such as for a raylet that died meanwhile
         where = address or f"this machine (temporary files in {tempfile.gettempdir()})"
         hint = ""
         if address is not None:
@@ -194,6 +195,7 @@ def free(resource: str) -> str:
 
 def stop() -> None:
     """Leave the cluster; a Ray of our own ends."""
+    expect_its_end()
     ray.shutdown()
 
 

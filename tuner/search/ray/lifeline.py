@@ -15,7 +15,12 @@ from contextlib import suppress
 
 import psutil
 
+RAYLET_DIED = (
+    "Ray's raylet on this machine died, and its trials with it; give the same command again: the run goes on"
+)
 _LOOK_SECONDS = 0.5
+_UNNOTICED_SECONDS = 1.5  # within which Tune's loop would have
+_no_surprise = threading.Event()  # the raylet's end: somebody says it, or Ray is being stopped
 
 
 def end_with_parent(*, parent: Callable[[], int] = os.getppid) -> None:
@@ -50,6 +55,27 @@ class Raylet:
             except psutil.NoSuchProcess:
                 self._dead = True
         return self._dead
+
+
+def expect_its_end() -> None:
+    """From now on nobody needs to be told that the raylet is gone."""
+    _no_surprise.set()
+
+
+def end_without(raylet: Raylet, *, leave: Callable[[], None]) -> None:
+    """Call `leave`, from a thread, where the raylet dies while nobody looks, as while workers are starting.
+
+    Ray would end this process a little later, without a word.
+    """
+    _no_surprise.clear()
+
+    def watch() -> None:
+        while not _no_surprise.wait(_LOOK_SECONDS):
+            if raylet.dead and not _no_surprise.wait(_UNNOTICED_SECONDS):
+                leave()
+                return
+
+    threading.Thread(target=watch, name="watch the raylet", daemon=True).start()
 
 
 def _of_node(node_id: str) -> psutil.Process | None:
