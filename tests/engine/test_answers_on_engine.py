@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tuner.deploy.embedded.model import ModelSettings, make_model
 from tuner.load import HttpLoad
 from tuner.load.answers import FIRST_TOKENS, MOST_PASSES
 from tuner.spec.accuracy import Accuracy
@@ -14,11 +16,18 @@ from tuner.trial.answers import Answers
 from tuner.trial.judgement import Judgement, judged
 from tuner.trial.ports import Asked, Endpoint, TrialConfig
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
 BASELINE = ("--parallel", "8", "--ctx-size", "4096", "--flash-attn", "on")
 LIMITS = {"accuracy_loss": Accuracy().tolerance}
 WORKLOAD = {"scenario": "D(16,8)", "concurrency": 2}
+
+
+@pytest.fixture(scope="module")
+def tiny_model() -> Path:
+    """A third of the usual one."""
+    pytest.importorskip("xllamacpp")
+    return make_model(ModelSettings(hidden_size=384, layers=4, heads=6, kv_heads=6, feed_forward=1024))
 
 
 def never() -> bool:
@@ -63,7 +72,9 @@ def test_a_cache_of_four_bits_is_told_apart_and_a_change_of_batch_size_is_not(
         assert not innocent.beyond(LIMITS), innocent
 
 
-def test_chats_are_compared_as_completions_are(ask: Callable[..., Answers], serve, trial) -> None:
+def test_chats_are_compared_as_completions_are(
+    serve: Callable[..., Endpoint], trial: Callable[..., TrialConfig]
+) -> None:
     chat = HttpLoad(Workload.model_validate({**WORKLOAD, "chat": True}), accuracy=Accuracy())
     found = chat.answers(serve(trial(*BASELINE, number=50)), Asked(1), cancel=never)
     assert all(len(answer) == FIRST_TOKENS for answer in found.prompts)

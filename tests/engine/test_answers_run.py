@@ -10,7 +10,8 @@ import whole_runs
 from tuner.results.run_directory import RunDirectory
 from tuner.results.runs import find_run
 
-pytestmark = pytest.mark.engine
+SECONDS = 300.0  # a fifth of that where nothing else runs
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(SECONDS + 60)]
 
 MODEL = {"hidden_size": 384, "layers": 4, "heads": 6, "kv_heads": 6, "feed_forward": 1024}
 SCORE = """\
@@ -46,7 +47,9 @@ def ended(lab):
             accuracy={"check": "auto", "command": f"{lab.python} {lab.folder / 'score.py'}"},
             slo={"ttft_p50_ms": 5000},
             search={"trials": 4},
-        )
+            validation={"simplify": False},
+        ),
+        seconds=SECONDS,
     )
 
 
