@@ -16,6 +16,7 @@ from tuner.verdict import Drift, Level, drift_of
 from tuner.verdict.noise_floor import POWER, Design, Floor, Scatter, floor_of, scatter_of
 
 _BEFORE = (Phase.SEARCH, Phase.SENTINEL)  # the validation
+_MUCH = 1.0  # a gain that nobody needs a measurement for
 IN_100 = f"in {POWER * 100:.0f} of 100 validations"
 
 
@@ -184,10 +185,10 @@ def floor_sentences(floor: Floor, window: str, metric: str, *, moved: bool = Fal
     judged = f"{scatter.rounds} rounds of {scatter.deployments} deployment"
     judged += "s" * (scatter.deployments != 1)
     best = "" if scatter.between_known else "at best "
-    wide = f"{_percent(floor.low)} to {_percent(floor.high)}"
+    wide = f"{_percent(floor.low)} to {_percent(floor.high)}, " if floor.low < _MUCH else ""
     said = [
         f"The baseline against itself: {design.blocks} blocks of {rounds} see {best}a gain of "
-        f"{_percent(floor.gain)} in {metric} ({IN_100}; {wide}, judged by {judged} of it)."
+        f"{_percent(floor.gain)} in {metric} ({IN_100}; {wide}judged by {judged} of it)."
     ]
     if floor.finer:
         said.append(f"{_percent(floor.finer)} {_needs(floor)}.")
@@ -219,8 +220,8 @@ def _needs(floor: Floor) -> str:
 
 
 def _percent(share: float) -> str:
-    if math.isinf(share) or share > 10:
-        return "more than 1000 %"
+    if share > _MUCH:
+        return "more than 100 %"
     return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"
 
 

@@ -35,9 +35,12 @@ def baseline_told(seen: Overview) -> list[str]:
     score = merged_score(seen, BASELINE)
     if score is None or score.surely_feasible or not score.feasible:
         return []
+    missed = {slo: beyond for slo, beyond in score.bound_violations.items() if math.isfinite(beyond)}
+    if all(beyond <= 0 for beyond in missed.values()):
+        return []  # too few requests so far: the plan says how many it takes
     return [
         "The baseline keeps every limit by what was measured, but its 95 % upper bound misses "
-        f"{misses(score.bound_violations)}."
+        f"{misses(missed)}."
     ]
 
 

@@ -156,6 +156,8 @@ def _sift(candidates: Sequence[int], arms: Arms) -> tuple[list[int], list[str]]:
 def _none_standing(arms: Arms, candidates: Sequence[int], baseline: int, notes: list[str]) -> Verdict:
     if arms.feasible(baseline):
         why = "no candidate held up in the validation" if candidates else "no other trial was feasible"
+        if candidates and all(arms.feasible(t) and not arms.failures(t) for t in candidates):
+            why = "no candidate was shown to keep every limit, for which longer rounds may be needed"
         headline = say.baseline_alone(why)
         return Verdict(Outcome.NO_BETTER, baseline, baseline, headline, tuple(notes), out=tuple(candidates))
     if unproven := [t for t in candidates if arms.feasible(t) and not arms.failures(t)]:

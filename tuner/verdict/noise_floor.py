@@ -25,6 +25,7 @@ from tuner.trial.batch_means import widening
 from tuner.verdict.gain import student_quantile
 
 POWER = 0.8
+MOST_FINER = 0.10  # a validation that does not see a tenth is of little use
 _SURE = 0.8  # of the interval of the scatter: few rounds tell it badly
 _MOST_BLOCKS, _MOST_TIMES_ROUNDS = 64, 32  # that are looked at for a finer floor
 
@@ -169,7 +170,7 @@ class Floor:
     Attributes:
         gain: the smallest that is shown in 80 of 100, as a share.
         low, high: the same at the ends of what the scatter may be (80 %).
-        finer: half of it, in round figures; 0 where that is below half a per cent.
+        finer: half of it, at most MOST_FINER, in round figures; 0 where that is below half a per cent.
         finer_design: the cheapest that would show it; None where none of those looked at does.
     """
 
@@ -186,7 +187,7 @@ def floor_of(scatter: Scatter, design: Design) -> Floor:
     """What `design` can see of a configuration that scatters so."""
     deviation, (low, high) = scatter.of_deployment(design.rounds), scatter.factors
     gain = design.floor(deviation)
-    finer = _round_figure(gain / 2)
+    finer = _round_figure(min(gain / 2, MOST_FINER))
     return Floor(
         scatter=scatter,
         design=design,

@@ -34,7 +34,7 @@ def misses(violations: Mapping[str, float]) -> str:
     """
     worst = sorted(violations.items(), key=lambda item: -item[1] if not math.isnan(item[1]) else -math.inf)
     found = [
-        f"{name} ({'cannot be told' if math.isnan(v) else 'too few requests'})"
+        f"{name} ({'cannot be told' if math.isnan(v) else 'too few requests for one'})"
         if not math.isfinite(v)
         else f"{name} by {v * 100:.1f} %"
         for name, v in worst
