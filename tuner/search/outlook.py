@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST_TRIALS = 12  # before which the search never ends for want of gain
-IN_A_ROW = 4  # suggestions, each with more known than the one before
+IN_A_ROW = 6  # suggestions, each with more known than the one before; of 4 some were the noise's
 _LIKELY = 0.5  # P(deploys) below which a failure was to be expected
 _EXPECTED_COUNTS = 0.5  # of a failure in a row
 
