@@ -30,14 +30,21 @@ def over_the_run(seen: Overview, again: BaselineAgain) -> Figure | None:
         _arm(seen, trial, arms[trial], middle, _COLOURS[min(i, len(_COLOURS) - 1)])
         for i, trial in enumerate(ordered)
     ]
+    highest = max(abs(value) for trace in data for value in trace["y"])
+    floor = again.floor.gain if again.floor is not None else 0.0
+    seen_to = 1.4 * max(highest, min(floor, 2 * highest), 0.01)  # bars of few rounds would reach far beyond
     layout: Figure = {
         "margin": MARGIN,
         "legend": {"orientation": "h", "y": 1.14},
         "xaxis": {"title": {"text": "minutes since the run began"}, "zeroline": False},
-        "yaxis": {"title": {"text": label(f"{seen.goal.metric}, over the baseline")}, "tickformat": "+.1%"},
+        "yaxis": {
+            "title": {"text": label(f"{seen.goal.metric}, over the baseline")},
+            "tickformat": "+.1%",
+            "range": [-seen_to, seen_to],
+        },
     }
-    if again.floor is not None and math.isfinite(again.floor.gain):
-        ends = -again.floor.gain / (1 + again.floor.gain), again.floor.gain
+    if floor and math.isfinite(floor):
+        ends = -floor / (1 + floor), floor
         band = {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": ends[0], "y1": ends[1]}
         layout["shapes"] = [{**band, "fillcolor": "rgba(139,149,163,0.18)", "line": {"width": 0}}]
     return {"data": data, "layout": layout}

@@ -52,8 +52,10 @@ def kept_told(seen: Overview, trial: int, name: str) -> list[str]:
     told = []
     for slo, beyond in score.bound_violations.items():
         limit, value = seen.state.slos[slo], score.metrics.get(slo, math.nan)
-        bound = "too few requests for a bound" if math.isinf(beyond) else figure(limit * (1 + beyond))
-        told.append(f"{slo} {figure(value)}, 95 % upper bound {bound}, {limit_text(slo, limit)}")
+        bound = f"95 % upper bound {figure(limit * (1 + beyond))}"
+        if math.isinf(beyond):
+            bound = "too few requests for an upper bound"
+        told.append(f"{slo} {figure(value)}, {bound}, {limit_text(slo, limit)}")
     others = [s for s in seen.state.slos if METRICS[s.rpartition(".")[2]].quantile is None]
     if others and told:
         told.append(f"{' and '.join(others)} by what was measured")
