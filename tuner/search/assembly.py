@@ -23,6 +23,7 @@ from tuner.search.proposer import OptunaProposer, plain_distributions
 from tuner.search.refusal import Refused, nothing_refused
 from tuner.search.samplers import startup_trials
 from tuner.search.simplify import WinnerSimplifier
+from tuner.search.spare import Spare
 from tuner.search.stopping import StoppingRule, rules_for
 from tuner.search.strategy import Settings, Strategy
 from tuner.search.study import StudyMirror, quiet
@@ -48,6 +49,7 @@ class Assembly:
     columns: tuple[str, ...]
     planned: tuple[int, int]
     simplifier: WinnerSimplifier
+    spare: Spare
     _watchers: list[Watcher]
 
     @staticmethod
@@ -92,7 +94,8 @@ class Assembly:
         study.repair(history.records)
         again = unfinished(history, study, rounds=experiment.workload.rounds)
         guard = AnswerGuard.of(experiment, keep=run.write_answers, stored=run.answers(), lines=run.trials())
-        proposer = proposer_of(experiment, history, limits=slos, refused=guard.condemned)
+        spare = Spare(experiment.space)
+        proposer = proposer_of(experiment, history, limits=slos, refused=guard.condemned, spare=spare)
         for record in history.records.values():
             (proposer.learn if record.ended else proposer.recall)(record)
         strategy = Strategy(
@@ -140,6 +143,7 @@ class Assembly:
             columns,
             (most_trials(experiment), deployments),
             simplifier,
+            spare,
             watchers,
         )
 
@@ -178,6 +182,7 @@ def proposer_of(
     *,
     limits: Mapping[str, float] | None = None,
     refused: Refused = nothing_refused,
+    spare: Spare | None = None,
 ) -> OptunaProposer:
     """The experiment's proposer, knowing nothing of its own run yet.
 
@@ -186,6 +191,7 @@ def proposer_of(
         memories: of the earlier runs, where they were read already.
         limits: hard limits by metric; None for the SLOs alone.
         refused: configurations that are not to be proposed, as far as that is known by then.
+        spare: what suggestions should fit.
 
     Raises:
         UserError: its sampler needs a package that is not there, or `search.warm_start` names no run.
@@ -201,6 +207,7 @@ def proposer_of(
         startup=startup_trials(experiment.search.trials),
         history=history,
         memories=memories or Memories.of(experiment, space),
+        spare=spare,
     )
 
 

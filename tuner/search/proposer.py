@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import optuna
 from optuna.distributions import (
@@ -27,6 +27,7 @@ from tuner.search.history import History, TrialRecord
 from tuner.search.outlook import Outlook
 from tuner.search.refusal import Refused, nothing_refused
 from tuner.search.samplers import SAMPLERS, Brief, Reads
+from tuner.search.spare import UNTOLD, Spare
 from tuner.search.study import constraints, directions
 from tuner.spec.distribution import Categorical, FloatRange, IntRange
 from tuner.spec.space import Space
@@ -34,6 +35,7 @@ from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue, State
 
 _TRIES = 30  # suggestions thrown away before a random configuration is taken
+_UNFITTING = 15  # suggestions thrown away because they do not fit what is free
 _IN_SPACE = "in_space"
 
 
@@ -45,6 +47,7 @@ class OptunaProposer:
         history: read only, for what is not to be proposed again and for what the sampler learns from.
         memories: of earlier runs: the best of each is proposed first, whatever the sampler.
         refused: configurations that are not to be proposed, as far as that is known by then.
+        spare: what suggestions should fit.
     """
 
     def __init__(
@@ -59,9 +62,11 @@ class OptunaProposer:
         history: History,
         memories: Memories | None = None,
         refused: Refused = nothing_refused,
+        spare: Spare | None = None,
     ) -> None:
         self.outlook: Outlook | None = None
         self._space = space
+        self._spare = spare or Spare(space)
         self._kind = SAMPLERS[sampler]
         self._goals = tuple(goals)
         self._slos = tuple(slos)
@@ -85,6 +90,7 @@ class OptunaProposer:
                     encode=lambda name, value: self._codes[name].encode(value),
                     refused=refused,
                     memories=memories,
+                    spare=self._spare,
                 )
             ),
             directions=directions(self._goals),
@@ -103,12 +109,16 @@ class OptunaProposer:
             if self._is_new(params):
                 return self._ask_fixed(number, dict(params))
         if self._grid is not None:
-            return next((p for p in self._grid if self._is_new(p)), None)
-        for _ in range(_TRIES):
+            return self._next_of_grid(self._grid)
+        own = isinstance(self._brain.sampler, AutoSampler)  # it looks to what is free itself
+        free = None if own else self._spare.free()
+        for turn in range(_TRIES):
             trial = self._brain.ask()
             params = self._suggest(trial)
             if not self._space.valid(params) or self._refused(params):
                 self._refuse(trial)
+            elif free is not None and self._waits(params, free, turn):
+                self._brain.tell(trial, state=TrialState.FAIL)  # it may be suggested again
             elif self._is_new(params):
                 self._asked[number] = trial
                 if isinstance(self._brain.sampler, AutoSampler):
@@ -174,11 +184,13 @@ class OptunaProposer:
         ]
 
     def _is_new(self, params: Mapping[str, ParamValue]) -> bool:
-        key = self._space.key(params)
-        if key in self._seen or self._refused(params):
+        if not self._is_open(params):
             return False
-        self._seen.add(key)
+        self._seen.add(self._space.key(params))
         return True
+
+    def _is_open(self, params: Mapping[str, ParamValue]) -> bool:
+        return self._space.key(params) not in self._seen and not self._refused(params)
 
     def _any_new(self, number: int) -> dict[str, ParamValue] | None:
         for _ in range(_TRIES * 10):
@@ -203,10 +215,31 @@ class OptunaProposer:
             self._codes[name].suggest(trial, name)
         return trial
 
-    def _shuffled_grid(self) -> Iterator[dict[str, ParamValue]]:
+    def _shuffled_grid(self) -> list[dict[str, ParamValue]]:
         points = list(itertools.islice(self._space.grid(), 1_000_000))
         self._rng.shuffle(points)
-        return iter(points)
+        return points[::-1]
+
+    def _next_of_grid(self, left: list[dict[str, ParamValue]]) -> dict[str, ParamValue] | None:
+        """The next in order that fits what is free; where none does, the next. `left` has it last."""
+        while left and not self._is_open(left[-1]):
+            left.pop()
+        if not left:
+            return None
+        free, turn = self._spare.free(), -1
+        if free is not None and self._waits(left[-1], free, 0):
+            takes = self._space.accelerators
+            fitting = (-i for i, p in enumerate(reversed(left), 1) if takes(p) <= free and self._is_open(p))
+            turn = next(fitting, -1)
+        found = left.pop(turn)
+        self._seen.add(self._space.key(found))
+        return found
+
+    def _waits(self, params: Mapping[str, ParamValue], free: int, turn: int) -> bool:
+        """Whether a suggestion that does not fit is passed over; its turn comes, and tries end."""
+        if turn >= _UNFITTING or self._space.accelerators(params) <= free:
+            return False
+        return turn > 0 or self._spare.passes_over(UNTOLD)
 
 
 class Code:

@@ -18,6 +18,8 @@ from tuner.search.polled import Polled
 from tuner.search.ray import cluster, slots
 from tuner.search.ray.lifeline import RAYLET_DIED, Raylet, end_without, expect_its_end
 from tuner.search.ray.placing import load_places
+from tuner.search.ray.pool import Pool
+from tuner.search.spare import Spare, narrowest
 from tuner.search.startup import Stopwatch
 from tuner.spec import Experiment
 from tuner.trial.ports import Slot
@@ -71,6 +73,8 @@ class RayRun:
         bound = backend.node_bound
         self._slots = slots.laid_out(self.parallel, places, run=tag, bound=bound)
         cluster.check_room(nodes, self._slots)
+        declares = {n.node_id: n.resources.get(deploy.accelerator_resource, 0.0) for n in nodes}
+        self._pool = Pool(declares if most else {}, narrowest=narrowest(experiment.space))
         self._raylet = Raylet(nodes[0].node_id)
         end_without(Raylet(nodes[0].node_id), leave=_leave_without_ray)
         self.cores: tuple[int, ...] | None = None
@@ -96,11 +100,13 @@ class RayRun:
         *,
         backend: ServingBackend,
         interrupt: Interrupt,
+        spare: Spare,
         look: Callable[[str, Mapping[str, str]], None],
     ) -> None:
         """Block until the desk is finished.
 
         Args:
+            spare: told which accelerators are free.
             look: told often what the run waits for ("" for nothing), and by name what deployments do.
 
         Raises:
@@ -117,7 +123,7 @@ class RayRun:
                 " a trial; lower search.parallel or add CPUs"
             )
         self._watch.mark("workers")
-        link = Link(desk, slots.SlotPool(self._slots, alive=cluster.alive))
+        link = Link(desk, slots.SlotPool(self._slots, alive=cluster.alive), pool=self._pool, spare=spare)
         pending_since: dict[str, float] = {}
         told: set[str] = set()
 

@@ -18,6 +18,7 @@ from tuner.search.auto.trend import Slopes
 from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
 from tuner.search.refusal import Refused, nothing_refused
+from tuner.search.spare import Spare
 from tuner.spec.space import Space
 from tuner.trial.objective import Goal
 from tuner.trial.ports import ParamValue
@@ -42,6 +43,7 @@ class Brief:
         encode: (name, value) -> the value in the terms of its distribution.
         memories: of earlier runs, which the default sampler learns from.
         refused: configurations that are not to be proposed, as far as that is known by then.
+        spare: the accelerators that the default sampler's suggestions should fit.
     """
 
     seed: int
@@ -54,6 +56,7 @@ class Brief:
     encode: Callable[[str, ParamValue], ParamValue]
     memories: Memories | None = None
     refused: Refused = nothing_refused
+    spare: Spare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def auto(brief: Brief, *, options: AutoOptions | None = None, slopes: Slopes | N
         slopes=slopes,
         memories=brief.memories,
         refused=brief.refused,
+        spare=brief.spare,
     )
     return AutoSampler(chooser, brief.distributions, brief.encode, seed=brief.seed)
 

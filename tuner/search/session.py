@@ -168,6 +168,7 @@ class Session:
                     assembly.desk,
                     backend=self._backend,
                     interrupt=interrupt,
+                    spare=assembly.spare,
                     look=lambda line, notes: self._looked(assembly, progress, line, notes),
                 )
         finally:

@@ -23,6 +23,7 @@ from tuner.search.earlier.memories import Memories
 from tuner.search.history import History
 from tuner.search.outlook import Outlook
 from tuner.search.refusal import Refused, nothing_refused
+from tuner.search.spare import Spare
 from tuner.spec.space import Params, Space
 from tuner.trial.objective import Goal
 
@@ -46,9 +47,11 @@ class Chooser:
         slopes: Slopes | None = None,
         memories: Memories | None = None,
         refused: Refused = nothing_refused,
+        spare: Spare | None = None,
     ) -> None:
         self.outlook: Outlook | None = None
         self._space = space
+        self._spare = spare or Spare(space)
         self._history = history
         self._refused = refused
         self._goals = tuple(goals)
@@ -102,15 +105,32 @@ class Chooser:
             )
             if model.knows:
                 gains = model.gains(_centred(ahead, middle))
-                best = int(np.argmax(gains.rate))
+                best = self._best(gains.rate, places)
                 self.outlook = Outlook(
                     known=int((~seen.running).sum()),
                     deploys=float(np.exp(gains.deploys[best])),
                     gain_left=gains.left if model.feasible else None,
                 )
                 return int(places[best])
-        roomy = self._roomy(places)
-        return self._farthest(self._encoded(sorted(self._points)).rows, roomy if len(roomy) else places, rng)
+        for fewer in (self._roomy(places), self._fitting(places)):
+            kept = np.intersect1d(places, fewer)
+            places = kept if len(kept) else places
+        return self._farthest(self._encoded(sorted(self._points)).rows, places, rng)
+
+    def _best(self, rate: Rows, places: Places) -> int:
+        """The largest rate; where that does not fit what is free, mostly the largest of what does."""
+        best, free = int(np.argmax(rate)), self._spare.free()
+        if free is None or self._taken(places[[best]])[0] <= free:
+            return best
+        fits = self._taken(places) <= free
+        fitting = int(np.argmax(np.where(fits, rate, -np.inf)))
+        if not fits.any() or not self._spare.passes_over(float(rate[best] - rate[fitting])):
+            return best
+        return fitting
+
+    def _taken(self, places: Places) -> Places:
+        """How many accelerators each takes."""
+        return self._spare.takes([self._candidates.params[i] for i in places])
 
     def _known_beforehand(self, slopes: Slopes) -> Trends:
         names = self._roles.names
@@ -141,6 +161,11 @@ class Chooser:
         """Those that are not expected to run out of memory."""
         room = rooms(self._space.memory, [self._candidates.params[i] for i in places])
         return places if room is None else places[room == 0]
+
+    def _fitting(self, places: Places) -> Places:
+        """Those that do not take more accelerators than are free."""
+        free = self._spare.free()
+        return places if free is None else places[self._taken(places) <= free]
 
     def _farthest(self, tried: Rows, places: Places, rng: random.Random) -> int:
         """The candidate whose nearest tried neighbour is farthest away; ties are drawn."""

@@ -16,8 +16,10 @@ from ray.tune.search import Searcher
 from tuner.errors import TunerError
 from tuner.search.desk import Desk
 from tuner.search.history import Key
+from tuner.search.ray.pool import Pool
 from tuner.search.ray.slots import SlotPool
 from tuner.search.ray.trainable import ASSIGNMENT, STEP
+from tuner.search.spare import Spare
 from tuner.trial.life import Step
 
 _LOOK_SECONDS = 1.0
@@ -33,12 +35,16 @@ class Link:
         while_idle: called while nothing runs and nothing is handed out: Tune's loop stands still meanwhile.
     """
 
-    def __init__(self, desk: Desk, slots: SlotPool) -> None:
+    def __init__(
+        self, desk: Desk, slots: SlotPool, *, pool: Pool | None = None, spare: Spare | None = None
+    ) -> None:
         self.error: TunerError | None = None
         self.hold = False
         self.while_idle: Callable[[], None] = lambda: None
         self.desk = desk
         self.slots = slots
+        self._pool = pool or Pool({}, narrowest=0)
+        self._spare = spare
         self.keys: dict[str, Key] = {}
         self.names: dict[str, str] = {}
 
@@ -53,9 +59,11 @@ class Link:
         slot = self.slots.take()
         if slot is None:
             return None
-        begun = None
+        begun, taken = None, slot
+        if self._spare is not None:
+            self._spare.free = lambda: self._pool.free(self.desk.running, taken)
         with self._giving_up():
-            begun = self.desk.begin(slot)
+            begun = None if self._pool.is_spent(self.desk.running, slot) else self.desk.begin(slot)
         if begun is None:
             self.slots.give_back(slot, last=None)
             return None

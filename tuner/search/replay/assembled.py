@@ -19,6 +19,7 @@ from tuner.search.replay.simulated import SimulatedClock, Simulation
 from tuner.search.replay.surface import Surface
 from tuner.search.replay.truth import Truth
 from tuner.search.simplify import WinnerSimplifier
+from tuner.search.spare import Spare
 from tuner.search.strategy import Strategy
 from tuner.search.study import quiet
 from tuner.spec import Experiment
@@ -81,12 +82,13 @@ def assembled(
     history, clock, store = History(goals), SimulatedClock(), MemoryStore(keep_lines)
     simplifier = WinnerSimplifier.of(experiment, goals, objective)
     settings = settings_of(experiment, places)
+    spare = Spare(surface.space)
     strategy = Strategy(
         settings if validated else replace(settings, top=0, sentinel=None),
         baseline=experiment.space.baseline,
         objective=objective,
         history=history,
-        proposer=proposer_of(experiment, history, surface.space, memories),
+        proposer=proposer_of(experiment, history, surface.space, memories, spare=spare),
         rules=rules_of(experiment, deploying_seconds=surface.row(experiment.space.baseline).deploy_seconds),
         simplifier=simplifier if validated else None,
     )
@@ -112,6 +114,7 @@ def assembled(
         free_suggestions=free_suggestions,
         tracker=tracker,
         noise=noise,
+        spare=spare,
     )
     return Assembled(
         goals, objective, strategy, simplifier, simulation, tracker, truth, store, places, shared

@@ -41,6 +41,8 @@ class Outcome:
         seconds, trials, accelerator_seconds: of the whole search.
         busy_share: of the accelerators while work was still being handed out (of the places for trials where
             nothing takes accelerators).
+        busy_share_after_baseline: the same from when the second deployment began; until then the baseline
+            runs alone.
         suggestion_seconds, longest_suggestion_seconds: wall time of suggesting and learning, whether it was
             charged to the simulated clock or not.
         states: how the trials ended.
@@ -58,6 +60,7 @@ class Outcome:
     trials: int
     accelerator_seconds: float
     busy_share: float
+    busy_share_after_baseline: float
     suggestion_seconds: float
     longest_suggestion_seconds: float
     states: Mapping[str, int]
@@ -113,7 +116,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
     Returns:
         moment (measured, recommended, kept) -> {"found": share of seeds, "seconds": {"median", "p90"}, ...},
-        and the means of busy_share, ratio and the longest suggestion.
+        and the means of both busy shares and of ratio, and the longest suggestion.
     """
     told: dict[str, Any] = {}
     for moment in ("measured", "recommended", "kept"):
@@ -122,7 +125,8 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for quantity in _QUANTITIES:
             values = sorted(getattr(f, quantity) if f is not None else math.inf for f in found)
             told[moment][quantity] = {"median": _median(values), "p90": percentile(values, 0.9)}
-    told["busy_share"] = sum(o.busy_share for o in outcomes) / len(outcomes)
+    for share in ("busy_share", "busy_share_after_baseline"):
+        told[share] = sum(getattr(o, share) for o in outcomes) / len(outcomes)
     told["ratio"] = sum(o.ratio for o in outcomes) / len(outcomes)
     told["longest_suggestion_seconds"] = max(o.longest_suggestion_seconds for o in outcomes)
     return told

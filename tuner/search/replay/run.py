@@ -89,6 +89,7 @@ def _outcome(seed: int, made: Assembled) -> Outcome:
     history, simulation, tracker = made.strategy.history, made.simulation, made.tracker
     spent, shared = simulation.spent, made.accelerators
     use, of = (simulation.accelerators, shared) if shared else (simulation.places, made.places)
+    until = simulation.last_begun
     best = history.best()
     ends = Counter(str(d.state) if d.state else "running" for d in history.deployments())
     return Outcome(
@@ -99,7 +100,8 @@ def _outcome(seed: int, made: Assembled) -> Outcome:
         seconds=spent.seconds,
         trials=spent.trials,
         accelerator_seconds=spent.accelerator_seconds,
-        busy_share=use.handing_out / (of * simulation.last_begun) if simulation.last_begun else 1.0,
+        busy_share=_busy(use.handing_out, of, until),
+        busy_share_after_baseline=_busy(use.handing_out - use.alone, of, until - simulation.second_begun),
         suggestion_seconds=sum(simulation.suggesting),
         longest_suggestion_seconds=max(simulation.suggesting, default=0.0),
         states=dict(sorted(ends.items())),
@@ -108,3 +110,8 @@ def _outcome(seed: int, made: Assembled) -> Outcome:
         ratio=made.truth.ratio(best.params) if best else 0.0,
         lines=tuple(made.store.lines),
     )
+
+
+def _busy(used: float, of: int, seconds: float) -> float:
+    """The share of so many that was in use; 1 where that was no time."""
+    return used / (of * seconds) if seconds > 0 else 1.0

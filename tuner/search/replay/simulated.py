@@ -1,7 +1,8 @@
 """The simulated clock: trials side by side by an event queue, accelerators shared, suggestions charged.
 
 A deployment costs its `deploy_seconds`, the warm-up and the rounds that it ran; one that fails costs its
-`deploy_seconds`. It waits, and holds the others back, until the accelerators that it takes are free. A
+`deploy_seconds`. The strategy is asked once the narrowest fits, and knows what is free (spare.py); what it
+chooses waits, and holds the others back, until the accelerators that it takes are free. A
 suggestion (and what is learned of an ended trial) occupies the strategy for its own wall time: the trial
 starts that much later, the next suggestion waits, and running trials go on.
 """
@@ -20,6 +21,7 @@ from tuner.search.replay.measured import Measurement
 from tuner.search.replay.noise import Noise
 from tuner.search.replay.outcome import Found, Tracker
 from tuner.search.replay.surface import Row, Surface
+from tuner.search.spare import Spare, narrowest
 from tuner.search.strategy import Assignment
 from tuner.spec.workload import Workload
 from tuner.trial.life import Step
@@ -58,6 +60,7 @@ class Use:
 
     now: int = 0
     total: float = 0.0
+    alone: float = 0.0  # the sum when the second deployment began: until then the baseline runs alone
     handing_out: float = 0.0  # the sum when something was last handed out
 
     def advance(self, seconds: float) -> None:
@@ -73,6 +76,7 @@ class Simulation:
         timed: wall-clock seconds for the suggestions' cost.
         free_suggestions: leave that cost out of the simulated clock: the same seed gives the same run.
         noise: beside that of the surface's rows.
+        spare: told what is free.
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class Simulation:
         free_suggestions: bool,
         tracker: Tracker,
         noise: Noise | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.suggesting: list[float] = []  # wall time of each suggestion, with what was learned before it
+        self.second_begun = 0.0
         self.last_begun = 0.0
         self.places = Use()
         self.accelerators = Use()
@@ -113,6 +119,10 @@ class Simulation:
         self._learning = 0.0
         self._strategy_free = 0.0
         self._begun = 0
+        self._started = 0
+        self._narrowest = narrowest(surface.space) if accelerators else 0
+        if spare is not None and accelerators:
+            spare.free = lambda: self._total - self._held
 
     @property
     def spent(self) -> Found:
@@ -141,6 +151,8 @@ class Simulation:
     def _hand_out(self) -> None:
         """Begin trials while there are places, accelerators and a strategy that is not busy."""
         while self._slots and self._waiting is None and not self._desk.finished:
+            if self._held and self._total - self._held < self._narrowest:
+                return
             if self._strategy_free > self._clock.seconds:
                 self._push(self._strategy_free, None)
                 return
@@ -182,8 +194,12 @@ class Simulation:
 
     def _start(self, trial: _Trial) -> None:
         self.last_begun = self._clock.seconds
+        self._started += 1
+        if self._started == 2:
+            self.second_begun = self._clock.seconds
         for use, taken in ((self.places, 1), (self.accelerators, trial.accelerators)):
             use.handing_out = use.total
+            use.alone = use.total if self._started == 2 else use.alone
             use.now += taken
         trial.steps = self._steps(trial, self._clock.seconds)
         self._next(trial)
