@@ -10,6 +10,7 @@ import yaml
 
 from tuner.results.baseline_again import BaselineAgain
 from tuner.results.files import told, write_whole
+from tuner.results.limits import limits_json
 from tuner.results.lines import TrialLine
 from tuner.results.overview import BASELINE, Overview
 from tuner.results.pareto import front_json
@@ -86,6 +87,7 @@ def _arm(seen: Overview, trial: int | None) -> dict[str, Any] | None:
         "feasible_in_search": line.feasible,
         "metrics": seen.measured(trial),
         "search_metrics": line.metrics,
+        "limits": limits_json(seen, line.trial),
     }
 
 

@@ -22,6 +22,20 @@ def merged_score(seen: Overview, trial: int) -> Score | None:
     return MergedObjective(seen.state.goals, seen.state.slos).score(rounds)
 
 
+def limits_json(seen: Overview, trial: int) -> dict[str, dict[str, float | None]]:
+    """For best.json: each SLO's limit, what was measured, and a percentile's upper bound; null for none."""
+    score = merged_score(seen, trial)
+    found: dict[str, dict[str, float | None]] = {}
+    for slo, limit in seen.state.slos.items():
+        beyond = math.inf if score is None else score.bound_violations.get(slo, math.inf)
+        found[slo] = {
+            "limit": limit,
+            "measured": None if score is None else score.metrics.get(slo),
+            "upper_bound": None if math.isinf(beyond) else limit * (1 + beyond),
+        }
+    return found
+
+
 def baseline_told(seen: Overview) -> list[str]:
     """That the baseline misses a limit, or does not surely keep one; [] where it does, or is not known."""
     line = seen.line_of(BASELINE)

@@ -177,6 +177,15 @@ def test_the_winners_limit_stands_beside_its_bound(write):
     assert said.startswith("Limits of the baseline: ttft_p95_ms 400") and "at most 500" in said
 
 
+def test_best_json_holds_each_limit_with_what_was_measured_and_its_bound(write):
+    run = write([100.0, 102.0], ttft=[400.0] * 100, slos={"ttft_p95_ms": 500.0, "error_rate": 0.5})
+    limits = write_best(run, VERDICT)["baseline"]["limits"]
+    assert limits["ttft_p95_ms"]["limit"] == 500.0
+    assert limits["ttft_p95_ms"]["upper_bound"] == pytest.approx(400.0, rel=0.01)
+    assert limits["error_rate"]["measured"] == pytest.approx(0.05, abs=0.01)
+    assert limits["error_rate"]["upper_bound"] is None
+
+
 def test_a_plan_tells_what_is_assumed():
     said = assumed_told((0.01, 0.03), Design(arms=3, blocks=3, rounds=4))
     assert "3 blocks see a gain of 3.1 %" in said and "by 3 % one of 9.7 %" in said
