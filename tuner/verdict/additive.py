@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Logs = Mapping[int, Mapping[int, float]]  # arm -> block -> log of its value, positive is better
 Nodes = Mapping[int, Mapping[int, str]]  # arm -> block -> where it ran; "" where that is not known
 Scatter = tuple[float, int]  # standard deviation of one cell's log, degrees of freedom; (NaN, 0): not known
-UNLIKE = 0.01  # a pair's scatter is its own where the rest would scatter so, either way, once in a hundred
+WIDER, NARROWER = 0.005, 0.0005  # how rarely chance makes a pair scatter so much more, or less, than the rest
 _RANK = 1e-9
 
 
@@ -258,7 +258,10 @@ class _Fit:
 
 
 def _unlike(own: float, degrees: int, rest: float, rest_degrees: int) -> bool:
-    """Whether two sums of squares differ by more than chance does, either way, but `UNLIKE` of the time."""
+    """Whether the first of two sums of squares is larger or smaller than chance would make it.
+
+    Smaller is believed less readily: what happened to agree would make its interval too narrow.
+    """
     from scipy.special import fdtr  # noqa: PLC0415  scipy.stats would cost a second of every start
 
     if rest_degrees < 1 or degrees < 1:
@@ -266,7 +269,7 @@ def _unlike(own: float, degrees: int, rest: float, rest_degrees: int) -> bool:
     if not rest:
         return bool(own)
     below = float(fdtr(degrees, rest_degrees, own / degrees / (rest / rest_degrees)))
-    return below < UNLIKE / 2 or below > 1 - UNLIKE / 2
+    return below < NARROWER or below > 1 - WIDER
 
 
 def _paired(ratios: Sequence[float]) -> Difference:
