@@ -60,7 +60,12 @@ def ray(place, owned, admin_api, apply, remove, until, engine_parts, tmp_path_fa
     folder = tmp_path_factory.mktemp("runs")
     folder.chmod(0o777)  # what fsGroup does to a volume that is no hostPath
     place.namespace.models.chmod(0o755)
-    file = place.experiment(deploy={"accelerators": "1"}, search={"trials": 3}, validation={"enabled": False})
+    file = place.experiment(
+        deploy={"accelerators": "1"},
+        search={"trials": 3},
+        validation={"enabled": False},
+        slo={"ttft_p50_ms": 60_000},  # how fast it is on this machine is not asked here
+    )
     volume, claim = kit_ray.run_directory(namespace, folder)
     core = client.CoreV1Api(admin_api)
 
