@@ -25,7 +25,7 @@ from tuner.spec.space import Params, Space
 from tuner.trial.ports import ParamValue
 
 # how far an earlier run is believed: mean and deviation of rho (see shape.py)
-BELIEF = {Likeness.SAME: (0.9, 0.3), Likeness.ALIKE: (0.6, 0.4), Likeness.OTHER: (0.4, 0.4)}
+BELIEF = {Likeness.SAME: (0.9, 0.3), Likeness.ALIKE: (0.4, 0.4), Likeness.OTHER: (0.3, 0.4)}
 _MOST_KNOWN = 50_000  # configurations whose figures are kept
 _STAND_IN = 0.7  # of that, for a metric that another stands for
 _EDGE = {Likeness.SAME: 0.9, Likeness.ALIKE: 0.5, Likeness.OTHER: 0.3}  # of where things deployed
