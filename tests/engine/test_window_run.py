@@ -10,7 +10,7 @@ import psutil
 import pytest
 import whole_runs
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 INTERRUPTED = 130
 IDLE_SHARE = 0.5  # of a core, at most, by a driver that is paused: Tune's own loop would take all of one
 
@@ -82,10 +82,11 @@ def test_what_runs_at_the_closing_is_stopped_and_measured_again_when_the_window_
         search={"window": "22:00-06:00 UTC", "trials": 1},
         validation={"enabled": False},
         workload={"rounds": 6},
+        slo=None,
     )
     started = lab.launch([lab.python, "-c", SHIFTED, str(experiment), "--plain"])
-    whole_runs.until(lambda: "paused until" in started.out, seconds=90, what="the window closes on trial 0")
-    assert lab.engines() == []
+    whole_runs.until(lambda: "paused until" in started.out, seconds=150, what="the window closes on trial 0")
+    whole_runs.until(lambda: not lab.engines(), seconds=5, what="its engine is gone")
     ended = started.wait(90)
     assert ended.code == 0, f"{ended.out}\n{ended.err}"
     run = lab.the_run()
