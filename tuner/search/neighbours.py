@@ -44,7 +44,9 @@ class Width:
         if not self.lost:
             return ""
         places, share = self.lost[-1]
-        moved = f"{abs(share) * 100:.1f} % {'slower' if share > 0 else 'faster'}" if share else "no slower"
+        moved = f"{abs(share) * 100:.1f} % {'worse' if share > 0 else 'better'}"
+        if not share:
+            moved = "not shown to be worse"
         said = f"The baseline is {moved} beside {places - 1} neighbour{'s' * (places > 2)} than alone"
         if not self.settled or self.now < places:
             return f"{said}: {self.now} trial{'s' * (self.now > 1)} side by side from here on"

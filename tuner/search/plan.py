@@ -53,7 +53,8 @@ def plan_lines(
         ),
         ("stopping", stopping_text(experiment)),
     ]
-    if every := sentinel_every(experiment):
+    every = sentinel_every(experiment)
+    if planned(most_trials(experiment), every):
         lines.append(
             ("sentinel", f"the baseline again after every {every} trials, and once the search ended")
         )
