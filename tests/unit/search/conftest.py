@@ -149,10 +149,13 @@ class MemoryStore:
         self.rounds: list[RoundLine] = []
         self.trials: list[TrialLine] = []
         self.logs: dict[str, str] = {}
-        self.answers: dict[str, Any] | None = None
+        self.kept: dict[str, Any] | None = None
 
     def write_answers(self, stored: Mapping[str, Any]) -> None:
-        self.answers = json.loads(json.dumps(stored))
+        self.kept = json.loads(json.dumps(stored))
+
+    def answers(self) -> dict[str, Any] | None:
+        return self.kept
 
     def append_round(self, line: RoundLine) -> None:
         self.rounds.append(RoundLine.from_json(json.loads(json.dumps(line.to_json()))))
@@ -198,7 +201,7 @@ class Run:
         self.study.repair(history.records)
         again = unfinished(history, self.study, rounds=experiment.workload.rounds)
         guard = AnswerGuard.of(
-            experiment, keep=self.store.write_answers, stored=self.store.answers, lines=self.store.trials
+            experiment, keep=self.store.write_answers, stored=self.store.answers(), lines=self.store.trials
         )
         if proposer is None:
             proposer = proposer_of(experiment, history, limits=slos, refused=guard.condemned)

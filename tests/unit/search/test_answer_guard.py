@@ -6,6 +6,9 @@ import pytest
 
 from tuner.errors import Failure, FailureClass, WorldError
 from tuner.load.answers import MOST_PASSES
+from tuner.search.assembly import proposer_of
+from tuner.search.history import History
+from tuner.trial.objective import Goal
 from tuner.trial.ports import Phase, State
 
 SPACE = """\
@@ -64,7 +67,7 @@ def test_a_few_trials_that_should_answer_as_the_baseline_say_what_such_differ_by
     run.go()
     kinds = {line.trial: line.params["kv"] for line in run.searched}
     assert len([trial for trial, *_ in asked(run)[1:] if kinds[trial] == "f16"]) == 3
-    assert run.store.answers["further"] == [0.0, 0.0, 0.0]
+    assert run.store.answers()["further"] == [0.0, 0.0, 0.0]
 
 
 def test_one_that_should_answer_as_the_baseline_and_does_not_is_no_winner_and_condemns_no_other(
@@ -104,12 +107,14 @@ def test_a_combination_that_lost_too_much_is_not_deployed_again(lossy):
     assert run.strategy.search_ended == "every configuration of the space was tried"
 
 
-@pytest.mark.parametrize("sampler", ["auto", "grid", "tpe"])
-def test_no_sampler_proposes_it_again(sampler, lossy):
-    run = lossy("search.trials=14", f"search.sampler={sampler}", "validation.enabled=false").start()
-    run.go()
-    assert sum(one.params["kv"] == "q4_0" for one in run.searched) == 1
-    assert len(run.searched) >= 13
+@pytest.mark.parametrize("sampler", ["auto", "grid", "tpe", "random"])
+def test_no_sampler_proposes_what_is_refused(sampler, experiment):
+    e = experiment(f"search.sampler={sampler}", text=SPACE)
+    history = History((Goal("output_tokens_per_second", True),))
+    proposer = proposer_of(e, history, refused=lambda params: params["kv"] == "q4_0")
+    proposed = [proposer.propose(number) for number in range(1, 14)]
+    assert proposed[-1] is None and None not in proposed[:-1]
+    assert {params["kv"] for params in proposed[:-1]} == {"f16", "q8_0"}
 
 
 def test_other_trials_of_the_combination_inherit_what_was_found(lossy):
@@ -183,7 +188,7 @@ def test_a_baseline_that_has_to_be_deployed_again_tells_what_two_deployments_dif
     run.start().go()
     first = [t.asked.passes for _, t in run.handed_out if t.trial == 0][:2]
     assert first == [MOST_PASSES, 1]
-    assert len(run.store.answers["further"]) >= 1
+    assert len(run.store.answers()["further"]) >= 1
 
 
 def test_trials_that_start_side_by_side_with_a_new_combination_are_all_asked(lossy):
@@ -226,6 +231,6 @@ def test_off_asks_nobody_and_limits_nothing(lossy):
 def test_a_resumed_run_whose_answers_are_gone_is_told_in_one_line(lossy):
     run = lossy("search.trials=18", "validation.enabled=false").start()
     run.go(events=30)
-    run.store.answers = None
+    run.store.kept = None
     with pytest.raises(WorldError, match=r"answers.json: got none, .*; would be right: .* --new"):
         run.start()
