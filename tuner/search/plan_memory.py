@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 from tuner.spec import Experiment
-from tuner.spec.memory import TIGHT, Memory
+from tuner.spec.memory import Memory
 from tuner.spec.memory.model import GIB
 from tuner.spec.space import Params, Space
 
@@ -50,7 +50,9 @@ def _baseline(experiment: Experiment, memory: Memory) -> list[str]:
         text += (
             f", {estimate.tokens:,.0f} tokens a replica: {estimate.requests:,.0f} requests of the workload"
         )
-    return [text + (f"; it leaves less than {TIGHT:.0%} free" if estimate.tight else "")]
+    if estimate.tight:
+        text += f"; that is tight for {estimate.scarce}: {estimate.headroom * memory.gib:+.1f} GiB are left"
+    return [text]
 
 
 def _left_out(experiment: Experiment, memory: Memory) -> list[str]:

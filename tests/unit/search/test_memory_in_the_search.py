@@ -72,7 +72,11 @@ def test_without_an_accelerators_memory_the_plan_says_what_is_missing(experiment
 
 def test_a_tight_baseline_is_worth_a_warning(seventy):
     assert not baseline_is_tight(seventy())
-    assert baseline_is_tight(seventy("baseline.share=0.99"))
+    tight = seventy("baseline.share=0.99")
+    assert baseline_is_tight(tight)
+    assert "; that is tight for CUDA graphs and the sampler: -0.7 GiB are left" in memory_lines(tight)[0]
+    long = seventy("deploy.arguments=[--max-model-len, '500000']")
+    assert "; that is tight for one request of 500,000 tokens: " in memory_lines(long)[0]
 
 
 def test_what_is_tight_is_chosen_after_what_is_not_and_never_what_cannot_be(seventy):

@@ -57,6 +57,10 @@ class Asked:
         tokens = self.number("tokens", default_tokens)
         return self.model.activations(tokens if tokens > 0 else _UNCHUNKED, self.layout)
 
+    def after_longest(self, cache: float) -> dict[str, float]:
+        """What the cache has left beside the longest request."""
+        return {f"one request of {self.longest:,.0f} tokens": cache - self.longest * self.token}
+
     def logits(self, sequences: float) -> float:
         """Bytes of the logits of so many sequences, in 32 bits."""
         return 4.0 * sequences * self.model.vocabulary
@@ -69,10 +73,18 @@ class Shared:
     Attributes:
         cache: for the KV cache; below 0 where there is no room.
         left: what is not needed, where memory is scarcest; below 0 where it does not suffice.
+        scarce: for what that is.
     """
 
     cache: float
     left: float
+    scarce: str
+
+    @classmethod
+    def of(cls, cache: float, left: Mapping[str, float]) -> Shared:
+        """With what is left by what it is for."""
+        scarce = min(left, key=left.__getitem__)
+        return cls(cache, left[scarce], scarce)
 
 
 Rule = Callable[[Asked], Shared]
@@ -84,7 +96,7 @@ def _vllm(asked: Asked) -> Shared:
     warm_up = 3 * asked.logits(sequences)  # the logits, their sort and their softmax
     graphs = 0.0 if asked.said.get("eager") is True else _graphs(asked, sequences)
     beside = (1 - share) * asked.memory - graphs - warm_up
-    return Shared(cache, min(cache - asked.longest * asked.token, beside))
+    return Shared.of(cache, {**asked.after_longest(cache), "CUDA graphs and the sampler": beside})
 
 
 def _sglang(asked: Asked) -> Shared:
@@ -94,7 +106,8 @@ def _sglang(asked: Asked) -> Shared:
     ranks = asked.layout.width * asked.layout.stages
     needed = _OUTSIDE + 512 * MIB + 2 * MIB * captured + ranks / 8 * GIB
     needed += asked.activations(8192) + asked.logits(sequences)
-    return Shared(cache, min(cache - asked.longest * asked.token, (1 - share) * asked.memory - needed))
+    beside = (1 - share) * asked.memory - needed
+    return Shared.of(cache, {**asked.after_longest(cache), "CUDA graphs and activations": beside})
 
 
 def _trtllm(asked: Asked) -> Shared:
@@ -102,13 +115,15 @@ def _trtllm(asked: Asked) -> Shared:
     free = asked.memory - asked.weights - asked.activations(8192) - _OUTSIDE
     cache = share * free
     beside = (1 - share) * free - _graphs(asked, sequences) - 2 * asked.logits(sequences)
-    return Shared(cache, min(cache - asked.longest * asked.token, beside))
+    return Shared.of(cache, {**asked.after_longest(cache), "CUDA graphs and the sampler": beside})
 
 
 def _llama(asked: Asked) -> Shared:
     cache = asked.number("context", asked.model.context) * asked.token
     step = 2 * asked.activations(512) + asked.logits(max(1.0, asked.number("tokens", 512)))  # in 32 bits
-    return Shared(cache, asked.memory - asked.weights - cache - step)
+    return Shared.of(
+        cache, {"weights, the context's cache and a step": asked.memory - asked.weights - cache - step}
+    )
 
 
 def _graphs(asked: Asked, sequences: float) -> float:

@@ -45,6 +45,7 @@ class Estimate:
         tokens: that the cache of one replica holds; None where a token's size is not known.
         requests: of the workload's mean length that it holds at a time, all replicas together; None likewise.
         headroom: share of the memory that is left where it is scarcest; below 0 it does not suffice.
+        scarce: for what it is scarcest.
     """
 
     weights: float
@@ -52,6 +53,7 @@ class Estimate:
     tokens: float | None
     requests: float | None
     headroom: float
+    scarce: str
 
     @property
     def tight(self) -> bool:
@@ -155,7 +157,7 @@ class Memory:
         tokens = max(0.0, shared.cache) / token if token else None
         replicas = max(1.0, layout.accelerators / (layout.width * layout.stages))
         requests = tokens * replicas / self._mean_request if tokens is not None else None
-        return Estimate(asked.weights, shared.cache, tokens, requests, shared.left / memory)
+        return Estimate(asked.weights, shared.cache, tokens, requests, shared.left / memory, shared.scarce)
 
     def _refusal(self, active: _Values, accelerators: int) -> str | None:
         said = self._said.of(active)
