@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from storm import Kill, Story
+from storm import MOST_ATTEMPTS, Kill, Story
 
-MOST_ATTEMPTS = 3  # of one deployment in one session: then it is given up, by design
 _BEFORE_SECONDS = 15.0  # after a kill, within which a deployment may meet an actor that is not back yet
 _AFTER_SECONDS = 2.0  # between a kill and a deployment's end as it is written down
 _FINAL = ("complete", "stopped", "failed")

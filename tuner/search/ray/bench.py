@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from tuner.errors import Cancelled, DeployInterrupted, Failure, FailureClass
 from tuner.load import HttpLoad
@@ -28,6 +28,8 @@ class SessionLost(Exception):
 
 CONTROL = "control"  # a thread of its own, so that a round can be cancelled while it runs
 _ASK_SECONDS = 0.5
+_BACK_SECONDS = 60.0  # an actor that died is made anew within; a busy machine takes its time
+_PAUSE_SECONDS = 0.2
 
 
 class BenchmarkActor:
@@ -122,6 +124,7 @@ class LentLoad:
         self._name = name
         self._asked = 0.0
         self._cancelled = False
+        self._reached = False
 
     def probe(self, endpoint: Endpoint, *, timeout_seconds: float) -> None:
         """See `Load.probe`."""
@@ -162,10 +165,26 @@ class LentLoad:
             self._cancelled = bool(self._call("cancelled", self._name))
         return self._cancelled
 
+    def _reach(self) -> None:
+        """Wait for the actor before its first use: it may have died under the deployment before.
+
+        A death costs the one deployment that it interrupts, and not the next one as well.
+        """
+        deadline = time.monotonic() + _BACK_SECONDS
+        while not self._reached:
+            try:
+                ray.get(self._actor.ready.remote(), timeout=max(0.0, deadline - time.monotonic()))
+                self._reached = True
+            except RayActorError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
     def _call(self, method: str, *arguments: object) -> object:
         try:
+            self._reach()
             return ray.get(getattr(self._actor, method).remote(*arguments))
-        except (RayActorError, SessionLost) as error:
+        except (RayActorError, GetTimeoutError, SessionLost) as error:
             message = "the benchmark actor died"
             raise DeployInterrupted(Failure(FailureClass.NODE_FAULT, message)) from error
         except (LoadError, Cancelled) as error:
