@@ -199,7 +199,7 @@ def test_answers_need_no_session_and_are_the_same_prompts_every_time(answering: 
 
 
 def test_each_further_pass_says_what_it_differs_by(answering: Bench) -> None:
-    assert len(answering.load.answers(answering.endpoint, Asked(4), cancel=never).again) == 3
+    assert len(answering.load.answers(answering.endpoint, Asked(3), cancel=never).again) == 2
 
 
 def test_who_does_not_answer_is_told_in_one_line_and_asking_can_be_cancelled(answering: Bench) -> None:

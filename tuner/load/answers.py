@@ -22,7 +22,7 @@ LIKELIEST = 5  # tokens at each place; the most that every server allows
 AT_ONCE = 8  # prompts, so that every deployment's batches are alike
 # Further passes put other prompts beside each other, and another number of them: what an innocent change of
 # a batch size does as well.
-_AT_ONCE_AGAIN = (32, 2, 8)
+_AT_ONCE_AGAIN = (32, 2)
 MOST_PASSES = 1 + len(_AT_ONCE_AGAIN)
 _MOST_UNANSWERED = 0.05  # of the prompts; beyond that the deployment cannot be compared
 _OFF = "or accuracy.check: off"

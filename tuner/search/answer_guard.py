@@ -28,7 +28,7 @@ from tuner.trial.answers import Answers
 from tuner.trial.judgement import Judgement, judged
 from tuner.trial.ports import Asked, ParamValue, Phase, State, TrialConfig
 
-_FURTHER = 3  # deployments that are asked to learn what those differ by that should answer alike
+_FURTHER = 2  # deployments that are asked to learn what those differ by that should answer alike
 Keep = Callable[[Mapping[str, Any]], None]
 
 
