@@ -51,7 +51,10 @@ def score_of(
             finally:
                 _end(started)
         if code != 0:
-            raise LoadError(f"accuracy.command ended with {code}: {_last_line(err) or _last_line(out)}")
+            said = _last_line(err) or _last_line(out)
+            if endpoint.token:  # a command may print its environment
+                said = said.replace(endpoint.token, "***")
+            raise LoadError(f"accuracy.command ended with {code}: {said}")
         return _score(_last_line(out))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
+from typing import Any
 
 from tuner.results.figures import figure
 from tuner.results.overview import BASELINE, Overview
@@ -56,6 +57,22 @@ class AnswersTold:
     def lost(self, one: Judgement) -> bool:
         """Whether it lost more than is allowed."""
         return bool(self.limits) and one.beyond(self.limits)
+
+    def to_json(self) -> dict[str, Any] | None:
+        """For best.json; null where nothing was compared."""
+        passes, further = self.own
+        if not self.limits or not (passes or further):
+            return None
+        combinations, candidates = (
+            [{**one.to_json(), "allowed": not self.lost(one)} for one in found]
+            for found in (self.of_combinations, self.again)
+        )
+        return {
+            "limits": self.limits,
+            "own": {"again": passes, "further": further, "bound": prediction_bound([*passes, *further])},
+            "combinations": combinations,
+            "candidates": candidates,
+        }
 
     def told(self) -> list[str]:
         """A sentence on the baseline, and one on each combination; [] where nothing was compared."""

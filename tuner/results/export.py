@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tuner.results.answers_told import AnswersTold
 from tuner.results.baseline_again import BaselineAgain
 from tuner.results.files import told, write_whole
 from tuner.results.limits import limits_json
@@ -33,8 +34,9 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
         slos, winner and baseline (trial, params, arguments, metrics, ...; null where there is none), gain,
         flags (what each of the winner's is worth, and what told it), other_loads (the winner beside the
         baseline there), simplified (what became of the flags that may go back; null where nothing was
-        tried), validation (one entry a deployment), pareto (of several objectives; else null), noise_floor
-        and drift (null where they are not known), importance, serving, paths.
+        tried), validation (one entry a deployment), pareto (of several objectives; else null), answers (what
+        each combination lost; null where nothing was compared), noise_floor and drift (null where they are
+        not known), importance, serving, paths.
 
     Raises:
         UserError, WorldError: a file could not be written.
@@ -58,6 +60,7 @@ def write_best(run: RunDirectory, verdict: Verdict, *, serving: Serving | None =
         "simplified": verdict.simplified.to_json() if verdict.simplified else None,
         "validation": [_deployment(line) for line in seen.validation],
         "pareto": front_json(seen, verdict),
+        "answers": AnswersTold(seen).to_json(),
         **BaselineAgain(seen).to_json(),
         "importance": state.importance,
         "serving": _serving(export) if export else None,

@@ -55,6 +55,11 @@ def test_what_is_no_score_is_told_in_one_line(run, said):
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
 
 
+def test_the_token_is_not_told():
+    with pytest.raises(LoadError, match=r"ended with 1: Bearer \*\*\* is refused"):
+        score('echo "Bearer $OPENAI_API_KEY is refused"; exit 1')
+
+
 def ends(path):
     """Whether the process whose number stands there is gone within two seconds."""
     try:

@@ -92,9 +92,20 @@ def test_status_closing_block_and_report_say_what_was_lost(usual, lines):
     assert "<h2>Answers</h2>" in page and "too much" in page and "it cannot win" in page
 
 
+def test_best_json_holds_every_comparison(usual):
+    found = json.loads(json.dumps(AnswersTold(Overview.of(usual)).to_json()))
+    assert [(one["values"], one["allowed"]) for one in found["combinations"]] == [
+        ({"kv": "q8_0"}, True),
+        ({"kv": "q4_0"}, False),
+    ]
+    assert found["own"]["again"] == [0.001, 0.002, 0.003]
+    assert found["own"]["bound"] > 0.003
+
+
 def test_a_run_that_compares_nothing_says_nothing(new_run, lines):
     run = new_run()
     run.append_trial(lines.trial_line(0))
+    assert AnswersTold(Overview.of(run)).to_json() is None
     assert told(run) == []
     assert "<h2>Answers</h2>" not in render(Overview.of(run))
 
