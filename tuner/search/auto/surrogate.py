@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
-from tuner.search.auto.encoding import Levels, Rows
+from tuner.search.auto.encoding import Levels, Places, Rows
 from tuner.search.auto.kernel import PARTS, Kernel
 
 _JITTER = 1e-8
@@ -164,8 +165,10 @@ class Surrogate:
         """And its slopes, by the logarithms of lengths, sizes and noise."""
         centre, width = self._centre()
         kernel, noise = self._unpacked(theta)
-        covariance, slopes = kernel.with_slopes(known.apart)
-        covariance += known.lines @ known.lines.T / self._scale**2
+        lower, times = _pairs(len(known.values))  # each pair once
+        of_pairs, slopes = kernel.with_slopes(known.apart[:, *lower][:, None, :])
+        covariance = known.lines @ known.lines.T / self._scale**2
+        covariance[lower] += of_pairs[0]
         covariance[np.diag_indices_from(covariance)] += noise * known.variance + _JITTER
         factor, wrong = dpotrf(covariance, lower=1)
         if wrong:
@@ -178,4 +181,12 @@ class Surrogate:
         by_noise = float((np.diag(weights) * known.variance).sum()) * noise
         away = (theta - centre) / width
         cost = 0.5 * values @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
-        return float(cost), np.concatenate([slopes(weights), [by_noise]]) + away / width
+        by_pairs = (weights[lower] * times)[None, :]
+        return float(cost), np.concatenate([slopes(by_pairs), [by_noise]]) + away / width
+
+
+@lru_cache(maxsize=64)
+def _pairs(n: int) -> tuple[tuple[Places, Places], Rows]:
+    """The lower half of (n, n), and how many times each of it stands in the whole."""
+    rows, columns = np.tril_indices(n)
+    return (rows, columns), np.where(rows == columns, 1.0, 2.0)
