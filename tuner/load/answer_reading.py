@@ -4,7 +4,8 @@ Completions as OpenAI had them, and vLLM, SGLang and TensorRT-LLM still have:
     {"tokens": [...], "token_logprobs": [...], "top_logprobs": [{token: logprob}, ...]}
 chats, and llama.cpp for both:
     {"content": [{"token": ..., "logprob": ..., "top_logprobs": [{"token": ..., "logprob": ...}]}, ...]}
-A token is known by its id where the server tells it, else by its text.
+A token is known by its id where the server tells it, else by its text. Where a server tells of no token but
+the one that it says, that one alone counts.
 """
 
 from __future__ import annotations
@@ -45,14 +46,17 @@ def read_answer(body: bytes) -> Answer:
 
 
 def _completion(found: Mapping[str, Any]) -> Iterator[Place]:
-    for said, own, tops in zip(found["tokens"], found["token_logprobs"], found["top_logprobs"], strict=True):
-        if own is not None and tops:
-            yield _place(said, own, tops)
+    said = found["tokens"]
+    likeliest = found.get("top_logprobs") or [None] * len(said)
+    for token, own, tops in zip(said, found["token_logprobs"], likeliest, strict=True):
+        if own is not None:
+            yield _place(token, own, tops or {})
 
 
 def _chat(found: Mapping[str, Any]) -> Iterator[Place]:
     for place in found["content"]:
-        yield _place(_name(place), place["logprob"], {_name(t): t["logprob"] for t in place["top_logprobs"]})
+        tops = {_name(top): top["logprob"] for top in place.get("top_logprobs") or ()}
+        yield _place(_name(place), place["logprob"], tops)
 
 
 def _place(said: str, own: float, tops: Mapping[str, float]) -> Place:

@@ -75,13 +75,24 @@ def test_a_place_without_log_probabilities_is_left_out():
 @pytest.mark.parametrize(
     "sent",
     [
+        {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": None},
+        {"content": [{"token": "a", "logprob": -0.5}]},
+    ],
+)
+def test_where_only_what_was_said_is_told_that_counts_alone(sent):
+    assert read_answer(body(sent))[0].logprobs == {"a": -0.5}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
         b"no json",
         b"[]",
         b'{"choices": []}',
         body(None),
         body({}),
         body({"content": []}),
-        body({"tokens": ["a"], "token_logprobs": [-1], "top_logprobs": []}),
+        body({"tokens": ["a"], "token_logprobs": [-1], "top_logprobs": [{}, {}]}),
         body({"content": [{"token": "a", "logprob": "x", "top_logprobs": []}]}),
     ],
 )
