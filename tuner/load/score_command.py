@@ -17,6 +17,13 @@ from tuner.trial.ports import Cancel, Endpoint, LoadError
 
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 5.0  # from SIGTERM to SIGKILL
+# A pipe as life line: when whoever holds its other end is gone, however that ended, so is the whole group.
+_RUN = """\
+exec 3<&0 </dev/null
+{ cat <&3; kill -TERM 0; } >/dev/null 2>&1 &
+exec 3<&-
+exec /bin/sh -c "$1"
+"""
 
 
 def score_of(
@@ -26,7 +33,7 @@ def score_of(
     cancel: Cancel,
     clock: Callable[[], float],
 ) -> float:
-    """The score. What the command started is gone again when this returns or raises.
+    """The score. What the command started is gone again when this returns or raises, or its process dies.
 
     Its environment says where to ask: ENDPOINT_URL (without a path), ENDPOINT_MODEL, and for tools that know
     OpenAI's variables OPENAI_BASE_URL and OPENAI_API_KEY; with a CA of its own also SSL_CERT_FILE.
@@ -37,10 +44,16 @@ def score_of(
     """
     with tempfile.TemporaryDirectory(prefix="tuner-score-") as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        with out.open("wb") as stdout, err.open("wb") as stderr:
+        line, held = os.pipe()
+        with (
+            out.open("wb") as stdout,
+            err.open("wb") as stderr,
+            os.fdopen(held, "wb"),
+            os.fdopen(line, "rb") as stdin,
+        ):
             started = subprocess.Popen(
-                ["/bin/sh", "-c", command.run],
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _RUN, "sh", command.run],
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 env={**os.environ, **_told(endpoint, Path(folder))},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import time
 
 import psutil
@@ -84,6 +86,24 @@ def test_a_command_is_ended_when_the_trial_is_cancelled(tmp_path):
     pid = tmp_path / "pid"
     with pytest.raises(Cancelled):
         score(f"echo $$ > {pid}; exec sleep 100", cancel=lambda: pid.exists() and bool(pid.read_text()))
+    assert ends(pid)
+
+
+def test_a_command_ends_with_the_process_that_runs_it_also_when_that_is_killed(tmp_path):
+    pid = tmp_path / "pid"
+    run = f"sleep 100 & echo $! > {pid}; wait"
+    program = (
+        "import time\nfrom tuner.load.score_command import score_of\n"
+        "from tuner.spec.accuracy import ScoreCommand\n"
+        "from tuner.trial.ports import Endpoint\n"
+        f"score_of(ScoreCommand(run={run!r}), Endpoint(url='http://127.0.0.1:9', model='m'),"
+        " cancel=lambda: False, clock=time.monotonic)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        until = time.monotonic() + 30
+        while not (pid.exists() and pid.read_text().strip()) and time.monotonic() < until:
+            time.sleep(0.02)
+        process.kill()
     assert ends(pid)
 
 
