@@ -60,7 +60,7 @@ def plan_lines(
         )
     lines[4:4] = [("warm start", text) for text in [*warm, *warm_text(search, warm)]]
     if search.minimum_gain is not None:
-        lines.append(("minimum gain", gain_text(search.minimum_gain)))
+        lines.append(("gain left", gain_text(search.minimum_gain)))
     if kind.then:
         lines[1] = ("trials", f"{lines[1][1]}; {kind.then}")
     if validation.enabled:

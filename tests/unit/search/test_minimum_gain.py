@@ -7,6 +7,7 @@ import pytest
 from tuner.errors import SpecError
 from tuner.search.budget import Limits, Reserve, settled, spent
 from tuner.search.outlook import FEWEST_TRIALS, IN_A_ROW, Outlook, little_to_gain
+from tuner.search.plan import plan_lines
 from tuner.trial.ports import State
 
 
@@ -87,6 +88,12 @@ def test_the_default_sampler_says_what_it_expects(run_of):
     assert run.go()
     told = [r.outlook for r in run.strategy.history.records.values() if r.outlook is not None]
     assert told and all(0 <= o.deploys <= 1 and o.gain_left > 0 for o in told)
+
+
+def test_the_plan_says_when_it_ends(experiment):
+    said = dict(plan_lines(experiment("search.minimum_gain=0.01"), first=[]))["gain left"]
+    assert said.endswith("suggestions in a row expect one more trial to gain less than 1 %")
+    assert "gain left" not in dict(plan_lines(experiment(), first=[]))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
