@@ -5,8 +5,9 @@ alike) say what one more of them stays below, 95 %: their logarithms are taken a
 a scaled inverse chi-square prior worth PRIOR_WORTH differences of PRIOR_DEVIATION (Gelman et al., "Bayesian
 Data Analysis", sections 2.6 and 3.3), so that a single one tells something already. Those that are exactly
 0 do not count: the same sums in the same order say nothing of others. What lies within the bound is no
-loss; what lies beyond is one, whole. So an innocent change, one that differs as the baseline does from
-itself, shows any loss at all in at most 5 % of cases, and a violation takes more than the tolerance besides.
+loss; what lies beyond is one, whole. So an innocent change that differs as the baseline does from itself
+shows any loss at all in at most 5 % of cases; from an alarm at one that differs otherwise, such as another
+kernel before any was asked, the tolerance keeps it.
 """
 
 from __future__ import annotations
