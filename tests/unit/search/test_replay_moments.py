@@ -57,7 +57,9 @@ def test_a_recommendation_that_is_lost_again_was_not_kept(moments):
 
 def outcome(seconds):
     found = Found(seconds, 3, 0.0) if seconds is not None else None
-    return Outcome(0, found, found, found, 99.0, 9, 0.0, 0.5, 1.0, 0.2, {"complete": 9}, "spent", None, 0.0)
+    return Outcome(
+        0, found, found, found, 99.0, 9, 0.0, 0.5, 0.6, 1.0, 0.2, {"complete": 9}, "spent", None, 0.0
+    )
 
 
 def test_the_summary_counts_what_was_never_found_as_infinite():
