@@ -211,3 +211,19 @@ def test_an_engine_is_known_by_its_own_name_and_not_by_its_models(served):
     assert served("deploy.image=registry/llama-8b:1", facts={**LLAMA_8B, "weights_gb": 16.1}).memory is None
     cpp = served("deploy.image=ghcr.io/ggml-org/llama.cpp:server", facts={**LLAMA_8B, "weights_gb": 16.1})
     assert cpp.memory.engine == "llama.cpp"
+
+
+def test_of_a_runtime_whose_arguments_are_not_known_the_greatest_length_is_not_taken_for_the_models(read):
+    def headroom(deploy):
+        facts = json.dumps({**LLAMA_8B, "weights_gb": 16.1})
+        found = read(
+            f"model: {{name: llama, context_length: 131072, facts: {facts}}}\n"
+            "storage: {type: pvc, pvc_name: models}\n"
+            f"deploy: {{accelerators: 1, accelerator_memory_gib: 24, {deploy}}}\n"
+            "parameters: {max_num_seqs: {values: [64]}}\n"
+            'workload: {scenario: "D(1024,256)", concurrency: 64}\n'
+        )
+        return found.memory.estimate({"max_num_seqs": 64}).headroom
+
+    assert headroom("backend: kubernetes, image: vllm/vllm-openai") < -0.3  # 16 GiB for one request
+    assert headroom("backend: ome, runtime: vllm-llama") > 0

@@ -81,11 +81,13 @@ class Memory:
         accelerators: Accelerators,
         gib: float,
         host: bool = False,
+        told: bool = True,
     ) -> None:
         """Know what is served, and on what.
 
         Args:
             host: the memory is the machine's own, which swaps and maps files.
+            told: the whole command line is known; of a runtime's on a cluster it is not.
         """
         self.engine = engine
         self.gib = gib
@@ -97,6 +99,7 @@ class Memory:
         self._model = model
         self._said = said
         self.host = host
+        self._told = told
         self._workload = workload
         self._least_request = min(_least(part) for point in workload.points for part in point.parts)
 
@@ -143,7 +146,7 @@ class Memory:
         context = self._model.context
         token = self._model.token(said, layout) or 0.0
         memory = self.gib * GIB
-        longest = _number(said, "longest", context if self.engine == "vllm" else 0.0)
+        longest = _number(said, "longest", context if self.engine == "vllm" and self._told else 0.0)
         asked = Asked(
             model=self._model,
             said=said,
@@ -215,7 +218,16 @@ def memory_of(experiment: Experiment) -> Memory | None:
     variant = experiment.storage.pvc_subpath if experiment.storage is not None else None
     said = Said(experiment.parameters, words, variant=variant)
     accelerators = Accelerators(deploy.accelerators, experiment.parameters)
-    return Memory(engine, weighed, said, experiment.workload, accelerators=accelerators, gib=gib, host=host)
+    return Memory(
+        engine,
+        weighed,
+        said,
+        experiment.workload,
+        accelerators=accelerators,
+        gib=gib,
+        host=host,
+        told=deploy.backend != "ome",
+    )
 
 
 def _engine(words: str) -> str | None:
