@@ -18,7 +18,7 @@ def answers_text(experiment: Experiment) -> str:
         whose = f"each combination of {', '.join(f'{name} ({why})' for name, why in compared.items())}"
     prompts = len(accuracy.prompts.rows) if accuracy.prompts is not None else len(BUILT_IN)
     said = (
-        f"{whose} compared once with the baseline, which is asked {MOST_PASSES} times: the first "
+        f"{whose} compared once with the baseline, which is asked up to {MOST_PASSES} times: the first "
         f"{FIRST_TOKENS} tokens over {prompts} prompts; at most {accuracy.tolerance:g} nats may be lost"
     )
     if accuracy.command is not None:

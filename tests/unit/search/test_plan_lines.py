@@ -89,3 +89,11 @@ def test_several_objectives_are_only_stopped_when_hopeless(experiment, tmp_path)
     text = "parameters: {slots: {values: [1, 2], flag: -p}}\nslo: {ttft_p95_ms: 100}\n" + both
     said = stopping_text(experiment(text=text))
     assert "hopeless" in said and "asha" not in said
+
+
+def test_the_plan_says_whose_answers_are_compared_and_what_may_be_lost(experiment):
+    text = "parameters: {cache: {values: [auto, fp8], flag: --kv-cache-dtype}, slots: {values: [1, 2]}}\n"
+    said = dict(plan_lines(experiment(text=text), first=[]))["answers"]
+    assert "each combination of cache (KV-cache type) compared once with the baseline" in said
+    assert "200 prompts; at most 0.05 nats may be lost" in said
+    assert "answers" not in dict(plan_lines(experiment(), first=[]))
