@@ -233,7 +233,7 @@ ROWS = {
             )
         ),
         RETRY,
-        K.NODE_FAULT,
+        K.PREEMPTED,
         "PreemptionByScheduler",
     ),
     "runtime missing": (
