@@ -88,21 +88,30 @@ def test_a_storage_uri_that_ome_1_2_refuses_is_an_error_there_and_none_on_0_1_5(
 
 
 @pytest.mark.parametrize(
-    ("of_model", "said"),
+    ("of_model", "level", "said"),
     [
-        ({"modelFormat": {"name": "safetensors", "version": "1.0.0"}}, ""),
-        ({"modelFormat": {"name": "gguf"}}, "its modelFormat is gguf, the runtime has safetensors 1.0.0"),
+        ({"modelFormat": {"name": "safetensors", "version": "1.0.0"}}, "", ""),
+        ({"modelFormat": {"name": "gguf"}}, "error", "its modelFormat is gguf, the runtime has"),
+        (
+            {"modelFormat": {"name": "safetensors"}},
+            "warning",
+            "its modelFormat is safetensors, the runtime has",
+        ),
         (
             {"modelFormat": {"name": "safetensors", "version": "1.0.0"}, "modelArchitecture": "X"},
+            "warning",
             "its modelArchitecture is X, the runtime has none",
         ),
         (
             {"modelFormat": {"name": "safetensors", "version": "1.0.0"}, "modelParameterSize": "70B"},
+            "error",
             "its size is 70B, the runtime has 1B to 10B",
         ),
     ],
 )
-def test_a_runtime_that_is_not_for_such_models_is_an_error_on_0_1_5(cluster, found, of_model, said):
+def test_a_runtime_that_is_not_for_such_models_is_an_error_on_0_1_5_where_it_is_certain(
+    cluster, found, of_model, level, said
+):
     runtime = cluster.objects["clusterservingruntimes", "rt"]["spec"]
     runtime["supportedModelFormats"] = [
         {"modelFormat": {"name": "onnx"}, "modelFramework": {"name": "x"}},
@@ -110,9 +119,10 @@ def test_a_runtime_that_is_not_for_such_models_is_an_error_on_0_1_5(cluster, fou
     ]
     runtime["modelSizeRange"] = {"min": "1B", "max": "10B"}
     cluster.objects["clusterbasemodels", "tiny"]["spec"] |= of_model
-    errors = found("error")
-    assert bool(errors) is bool(said)
-    assert all(said in line and "spec.supportedModelFormats" in line for line in errors)
+    for each in ("error", "warning"):
+        lines = found(each)
+        assert bool(lines) is (each == level)
+        assert all(said in line and "spec.supportedModelFormats" in line for line in lines)
 
 
 def test_what_ome_says_of_the_models_claim_is_handed_on(cluster, found, native):

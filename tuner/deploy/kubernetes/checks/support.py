@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tuner.deploy.kubernetes.checks.finding import Finding, fault, warning
@@ -15,55 +16,59 @@ _WORDS = ("modelArchitecture", "quantization")
 _NAMED = ("modelFormat", "modelFramework")
 
 
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What differs, in a few words; `certain` where every reading of OME's rules refuses it."""
+
+    text: str
+    certain: bool
+
+
 def support(site: Site) -> Iterator[Finding]:
-    """An error on OME 0.1.5, which then makes nothing of a trial; a warning where another version may be."""
+    """An error on OME 0.1.5, which then makes nothing of a trial, where it is certain; else a warning."""
     model, runtime = site.model, site.runtime.found
     if not model.spec or runtime is None:
         return
     spec = runtime["spec"]
-    formats = spec.get("supportedModelFormats") or ()
-    apart = [_apart(each, model.spec) for each in formats]
-    reasons = min(apart, key=len, default=[]) or _size(spec.get("modelSizeRange"), model.spec)
-    if not reasons:
+    apart = [list(_apart(each, model.spec)) for each in spec.get("supportedModelFormats") or ()]
+    differences = min(apart, key=len, default=[]) or list(_size(spec.get("modelSizeRange"), model.spec))
+    if not differences:
         return
-    subject = f"runtime {site.wanted.deploy.runtime}"
-    text = f"it does not say that it serves {model.kind} {site.wanted.model.name}: {'; '.join(reasons)}"
+    told = "; ".join(each.text for each in differences)
+    text = f"it does not say that it serves {model.kind} {site.wanted.model.name}: {told}"
+    certain = site.mounts_itself is False and any(each.certain for each in differences)
     remedy = "the model with what spec.supportedModelFormats of the runtime has, or another runtime"
-    yield (fault if site.mounts_itself is False else warning)(subject, text, remedy)
+    yield (fault if certain else warning)(f"runtime {site.wanted.deploy.runtime}", text, remedy)
 
 
-def _apart(supported: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
-    """What differs, in a few words each; what only one of them says does."""
-    found = []
+def _apart(supported: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[_Difference]:
     for key in _WORDS:
-        if supported.get(key) != model.get(key):
-            found.append(_differ(key, model.get(key), supported.get(key)))
-    for key in _NAMED:
         asked, has = supported.get(key), model.get(key)
-        if _named(asked) != _named(has) and not (asked and has and _any_version(asked, has)):
-            found.append(_differ(key, _named(has), _named(asked)))
-    return found
+        if asked != has:
+            yield _differ(key, has, asked, certain=bool(asked and has))
+    for key in _NAMED:
+        asked, has = supported.get(key) or {}, model.get(key) or {}
+        if asked.get("name") != has.get("name"):
+            yield _differ(key, _named(has), _named(asked), certain=bool(asked and has))
+        elif asked.get("version") != has.get("version") and asked.get("operator") in (None, "", "Equal"):
+            yield _differ(key, _named(has), _named(asked), certain=False)
 
 
-def _any_version(asked: Mapping[str, Any], has: Mapping[str, Any]) -> bool:
-    """Whether only versions differ, and the runtime compares them in its own way."""
-    return asked.get("name") == has.get("name") and asked.get("operator") not in (None, "", "Equal")
+def _named(given: Mapping[str, Any]) -> str:
+    return " ".join(str(given[key]) for key in ("name", "version") if given.get(key))
 
 
-def _named(given: Mapping[str, Any] | None) -> str | None:
-    return " ".join(str(given[key]) for key in ("name", "version") if given.get(key)) if given else None
+def _differ(key: str, has: str | None, asked: str | None, *, certain: bool) -> _Difference:
+    return _Difference(f"its {key} is {has or 'not said'}, the runtime has {asked or 'none'}", certain)
 
 
-def _differ(key: str, has: str | None, asked: str | None) -> str:
-    return f"its {key} is {has or 'not said'}, the runtime has {asked or 'none'}"
-
-
-def _size(span: Mapping[str, Any] | None, model: Mapping[str, Any]) -> list[str]:
+def _size(span: Mapping[str, Any] | None, model: Mapping[str, Any]) -> Iterator[_Difference]:
     size = _count(model.get("modelParameterSize"))
     least, most = (_count((span or {}).get(key)) for key in ("min", "max"))
     if span is None or size is None or least is None or most is None or least <= size <= most:
-        return []
-    return [f"its size is {model['modelParameterSize']}, the runtime has {span['min']} to {span['max']}"]
+        return
+    text = f"its size is {model['modelParameterSize']}, the runtime has {span['min']} to {span['max']}"
+    yield _Difference(text, certain=True)
 
 
 def _count(size: object) -> float | None:
