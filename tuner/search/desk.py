@@ -19,8 +19,8 @@ from tuner.search.history import Deployment, Key
 from tuner.search.opening import Opening, always_open
 from tuner.search.strategy import Assignment, Strategy
 from tuner.spec.space import Space
-from tuner.trial.life import Step
 from tuner.trial.ports import ParamValue, Phase, Slot, State, TrialConfig
+from tuner.trial.step import Step
 
 Place = tuple[str, str]  # a node, and what of the model's storage was read there
 

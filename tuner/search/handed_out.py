@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tuner.search.strategy import Assignment
-from tuner.trial.life import Step
 from tuner.trial.ports import TrialConfig
+from tuner.trial.step import Step
 
 
 @dataclass(slots=True)

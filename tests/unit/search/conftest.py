@@ -30,10 +30,10 @@ from tuner.search.stopping import rules_for
 from tuner.search.strategy import Strategy
 from tuner.search.study import StudyMirror, quiet
 from tuner.spec import Experiment, load_experiment
-from tuner.trial.life import Step
 from tuner.trial.objective import Goal, MergedObjective
 from tuner.trial.ports import Phase, Score, Slot, State
 from tuner.trial.rounds import RoundResult, Trust
+from tuner.trial.step import Step
 
 quiet()
 

@@ -8,9 +8,9 @@ import pytest
 
 from tuner.errors import Failure, FailureClass, WorldError
 from tuner.search.stopping.hopeless import Hopeless
-from tuner.trial.life import Step
 from tuner.trial.ports import Phase, Slot, State
 from tuner.trial.rounds import Trust
+from tuner.trial.step import Step
 
 
 class Scripted:

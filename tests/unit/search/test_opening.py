@@ -10,9 +10,9 @@ from tuner.errors import Failure, FailureClass
 from tuner.search.history import Deployment, History, TrialRecord
 from tuner.search.opening import Opening, Pauses, always_open, expected_seconds
 from tuner.spec.window import Window
-from tuner.trial.life import Step
 from tuner.trial.objective import Goal
 from tuner.trial.ports import Phase, Slot, State
+from tuner.trial.step import Step
 
 NIGHT = Window.parsed("22:00-06:00 UTC")
 HOUR = 3600.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tuner.errors import Failure, FailureClass
 from tuner.search.strategy import MOST_ATTEMPTS
-from tuner.trial.life import Step
 from tuner.trial.ports import Slot, State
+from tuner.trial.step import Step
 
 PREEMPTED = Failure(FailureClass.PREEMPTED, "t-1 was taken away: PreemptionByScheduler")
 FAULT = Failure(FailureClass.NODE_FAULT, "the node went away")

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tuner.errors import FailureClass
-from tuner.trial.life import Step
 from tuner.trial.ports import Asked, LoadError, State
+from tuner.trial.step import Step
 
 
 def test_answers_are_asked_on_the_deployment_that_is_up_and_before_it_is_loaded(stage):

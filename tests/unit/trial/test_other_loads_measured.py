@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from tuner.errors import FailureClass
-from tuner.trial.life import Step
 from tuner.trial.ports import LoadError, State
+from tuner.trial.step import Step
 
 
 def test_after_its_rounds_a_round_at_each_other_load_on_the_same_deployment(stage):

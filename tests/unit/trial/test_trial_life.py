@@ -14,8 +14,9 @@ from tuner.errors import (
     FailureClass,
     UserError,
 )
-from tuner.trial.life import RELEASE_SECONDS, Step
+from tuner.trial.life import RELEASE_SECONDS
 from tuner.trial.ports import LoadError, State
+from tuner.trial.step import Step
 
 
 def test_a_trial_deploys_warms_up_and_is_complete_after_its_last_round(stage):

@@ -20,7 +20,7 @@ from tuner.search.ray.pool import Pool
 from tuner.search.ray.slots import SlotPool
 from tuner.search.ray.trainable import ASSIGNMENT, STEP
 from tuner.search.spare import Spare
-from tuner.trial.life import Step
+from tuner.trial.step import Step
 
 _LOOK_SECONDS = 1.0
 

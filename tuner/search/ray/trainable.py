@@ -13,8 +13,9 @@ from ray import tune
 from tuner.errors import Failure, FailureClass
 from tuner.search.ray.bench import LentLoad
 from tuner.search.ray.lifeline import end_with_parent
-from tuner.trial.life import Step, TrialLife
+from tuner.trial.life import TrialLife
 from tuner.trial.ports import Asked, DeploymentBackend, Phase, Slot, State, TrialConfig
+from tuner.trial.step import Step
 
 STEP = "tuner_step"  # the key of a result: the Step as JSON text, which Tune's flattening leaves alone
 ASSIGNMENT = "tuner_assignment"

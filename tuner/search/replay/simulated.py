@@ -24,8 +24,8 @@ from tuner.search.replay.surface import Row, Surface
 from tuner.search.spare import Spare, narrowest
 from tuner.search.strategy import Assignment
 from tuner.spec.workload import Workload
-from tuner.trial.life import Step
 from tuner.trial.ports import Phase, Slot, State, TrialConfig
+from tuner.trial.step import Step
 
 Timed = tuple[float, Step]  # seconds since the one before, and what happened then
 
