@@ -39,7 +39,8 @@ class Lesson:
     Attributes:
         objectives, slos: metric -> what is told of it: the logarithm, turned so that an objective is high
             where it is good, an SLO's metric where it is missed; only metrics of which something is told.
-        edge: where configurations deployed; None where all did.
+        edge: where configurations deployed; None where all did, and of another engine, model or accelerator,
+            whose memory ends elsewhere.
         matching: of the parameters.
         likeness: of the two settings.
     """
@@ -115,7 +116,9 @@ class Lesson:
         failed = np.array([trial.failed for trial in self.run.trials], dtype=bool)
         measured = np.array([bool(trial.metrics) for trial in self.run.trials], dtype=bool)
         labelled = failed | measured
-        self.edge = Edge.of(self._rows[labelled], ~failed[labelled])
+        mine, theirs = self.settings
+        if mine.deploys_as(theirs):
+            self.edge = Edge.of(self._rows[labelled], ~failed[labelled])
 
     def _tell(self, told: dict[str, Told], metric: str, figures: Figures, values: Rows) -> None:
         shape = Shape.of(self._joint, self._rows, values, self._variance)

@@ -28,7 +28,7 @@ from tuner.trial.ports import ParamValue
 BELIEF = {Likeness.SAME: (0.9, 0.3), Likeness.ALIKE: (0.4, 0.4), Likeness.OTHER: (0.3, 0.4)}
 _MOST_KNOWN = 50_000  # configurations whose figures are kept
 _STAND_IN = 0.7  # of that, for a metric that another stands for
-_EDGE = {Likeness.SAME: 0.9, Likeness.ALIKE: 0.5, Likeness.OTHER: 0.3}  # of where things deployed
+_EDGE, _EDGE_OF_ANOTHER_LOAD = 0.9, 0.5  # of where things deployed, on the same engine, model and accelerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +159,5 @@ def _columns(number: int, lesson: Lesson) -> Iterator[_Column]:
         belief = mean if told.exact else _STAND_IN * mean
         yield _Column(number, told.shape.at, belief, deviation, slo=metric)
     if lesson.edge is not None:
-        yield _Column(number, lesson.edge.at, _EDGE[lesson.likeness], 0.0)
+        belief = _EDGE if lesson.likeness is Likeness.SAME else _EDGE_OF_ANOTHER_LOAD
+        yield _Column(number, lesson.edge.at, belief, 0.0)

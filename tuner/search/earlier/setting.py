@@ -46,6 +46,10 @@ class Setting:
             return Likeness.OTHER
         return Likeness.SAME if self == other else Likeness.ALIKE
 
+    def deploys_as(self, other: Setting) -> bool:
+        """Whether what does not deploy there does not deploy here either."""
+        return (self.engine, self.model, self.accelerator) == (other.engine, other.model, other.accelerator)
+
     def differs(self, other: Setting) -> list[str]:
         """In what, in words."""
         return [
