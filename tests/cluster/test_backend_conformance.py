@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import backend_parts
+import backend_suite
 import pytest
+from backend_suite import Subject
 
 from tuner.deploy.http_get import get
-
-HERE = Path(__file__).parent
-pytest.register_assert_rewrite("backend_suite")
-import backend_parts  # noqa: E402
-import backend_suite  # noqa: E402
-from backend_suite import Subject  # noqa: E402
 
 benches = backend_parts.benches
 pytestmark = pytest.mark.cluster

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from backend_parts import Bench, passes, trial, until
+from backend_parts import benches as benches  # noqa: PLC0414
 from kubernetes import client
 
 from tuner.deploy.http_get import get
@@ -18,11 +20,6 @@ from tuner.deploy.kubernetes import api_errors
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.errors import BackendBroken, Cancelled, FailureClass, UserError, WorldError
 from tuner.trial.ports import LoadError
-
-HERE = Path(__file__).parent
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import Bench, passes, trial, until  # noqa: E402
-from backend_parts import benches as benches  # noqa: E402, PLC0414
 
 pytestmark = pytest.mark.cluster
 K = FailureClass

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 from admission_parts import Pods, certificates, configured, install_policies
+from backend_parts import benches as benches  # noqa: PLC0414
+from backend_parts import is_of, passes, refused, trial, until
 from kubernetes import client
 
 from tuner.errors import BackendBroken, FailureClass, TunerError
 from tuner.webhook.certs_files import write_certificates
-
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import benches as benches  # noqa: E402, PLC0414
-from backend_parts import is_of, passes, refused, trial, until  # noqa: E402
 
 pytestmark = pytest.mark.cluster
 HERE = Path(__file__).parent

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backend_parts import Bench, is_of, refused
+from backend_parts import benches as benches  # noqa: PLC0414
 
 from tuner.errors import BackendBroken, FailureClass, TunerError
-
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import Bench, is_of, refused  # noqa: E402
-from backend_parts import benches as benches  # noqa: E402, PLC0414
 
 pytestmark = pytest.mark.cluster
 HERE = Path(__file__).parent

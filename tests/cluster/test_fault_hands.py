@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backend_parts import Bench, is_of, passes, refused, trial, until
+from backend_parts import benches as benches  # noqa: PLC0414
 from kubernetes import client
 
 from tuner.errors import BackendBroken, DeployInterrupted, FailureClass
-
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import Bench, is_of, passes, refused, trial, until  # noqa: E402
-from backend_parts import benches as benches  # noqa: E402, PLC0414
 
 pytestmark = pytest.mark.cluster
 HERE = Path(__file__).parent

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backend_parts import Bench, is_of, passes, trial, until
+from backend_parts import benches as benches  # noqa: PLC0414
 from kubernetes import client
 from outages import own_state, signed_token, with_token
 
@@ -20,10 +22,6 @@ from tuner.deploy.kubernetes.client import Access, Cluster
 from tuner.deploy.kubernetes.resources import POD
 from tuner.deploy.kubernetes.stream import Expired
 from tuner.errors import BackendBroken, FailureClass
-
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import Bench, is_of, passes, trial, until  # noqa: E402
-from backend_parts import benches as benches  # noqa: E402, PLC0414
 
 pytestmark = pytest.mark.cluster
 HERE = Path(__file__).parent

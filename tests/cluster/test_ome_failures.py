@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from backend_parts import benches as benches  # noqa: PLC0414
+from backend_parts import is_of, passes, refused, trial, until
 
 from tuner.errors import BackendBroken, ConfigurationRefused, FailureClass
-
-HERE = Path(__file__).parent
-pytest.register_assert_rewrite("backend_parts")
-from backend_parts import benches as benches  # noqa: E402, PLC0414
-from backend_parts import is_of, passes, refused, trial, until  # noqa: E402
 
 pytestmark = pytest.mark.cluster
 STOP, CONDEMN = BackendBroken, ConfigurationRefused

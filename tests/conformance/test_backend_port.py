@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import backend_suite
 import pytest
+from backend_suite import Subject
 
 from tuner.deploy.embedded.model import ModelSettings
 from tuner.deploy.http_get import get
@@ -16,9 +18,6 @@ from tuner.deploy.local import LocalBackend
 from tuner.spec.shipped import template
 
 HERE = Path(__file__).parent
-pytest.register_assert_rewrite("backend_suite")
-import backend_suite  # noqa: E402
-from backend_suite import Subject  # noqa: E402
 
 globals().update({name: it for name, it in vars(backend_suite).items() if name.startswith("test_")})
 
