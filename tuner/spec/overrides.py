@@ -38,7 +38,7 @@ def _apply(document: Document, text: str) -> None:
     path = _write(document.data, words, value, place)
     for known in [p for p in document.lines if p[: len(path)] == path]:
         del document.lines[known]
-    document.lines[path] = place
+    document.lines[path] = f"--set {key.strip()}"  # without the value, which may be a secret
 
 
 def _write(data: Any, words: list[str], value: Any, place: str) -> Path:

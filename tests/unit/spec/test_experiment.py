@@ -141,9 +141,16 @@ def test_an_override_changes_any_value(override, where, sections):
 def test_a_wrong_override_is_named_in_place_of_a_line(override, said, sections):
     with pytest.raises(SpecError) as caught:
         sections(PARAMETERS + "search: {trials: 7}\nconstraints: []\n", override)
-    assert str(caught.value).startswith(f"--set {override}: ")
+    assert str(caught.value).startswith(f"--set {override.partition('=')[0]}")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_secret_in_an_override_is_not_repeated(sections):
+    with pytest.raises(SpecError) as caught:
+        sections(PARAMETERS, "search.storage=postgresql://tuner:planted@db/study")
+    assert "planted" not in str(caught.value)
+    assert "search.storage" in str(caught.value)
 
 
 def test_the_hash_follows_the_content_and_not_its_form(read, sections):
