@@ -16,7 +16,7 @@ from backend_parts import benches as benches  # noqa: PLC0414
 from kubernetes import client
 
 from tuner.deploy.http_get import get
-from tuner.deploy.kubernetes import api_errors
+from tuner.deploy.kubernetes import api_errors, watching
 from tuner.deploy.kubernetes.client import Cluster
 from tuner.errors import BackendBroken, Cancelled, FailureClass, UserError, WorldError
 from tuner.trial.ports import LoadError
@@ -177,7 +177,8 @@ def test_an_api_server_that_is_not_there_breaks_the_backend(bench, backend, monk
         away.sweep("x")
     with pytest.raises((WorldError, UserError), match="does not answer"):
         away.prepared(trial())
-    monkeypatch.setattr(api_errors, "AWAY_SECONDS", 2.0)
+    for reader in (api_errors, watching):
+        monkeypatch.setattr(reader, "AWAY_SECONDS", 2.0)
     begun = time.monotonic()
     with pytest.raises(BackendBroken, match="does not answer"):
         away.deploy(trial(54), probe=passes, progress=lambda line: None, cancel=lambda: False)
