@@ -5,45 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
+
+from loopback_server import LoopbackServer
 
 _FIRST_SECONDS = 0.02
 _PAGES = {"/health": "{}", "/props": json.dumps({"build_info": "fake 1"})}
 
 
-class FakeEngine:
-    """A context: serves on loopback, from a thread of its own, for all trials at once."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._listening = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="fake engine", daemon=True)
-
-    def __enter__(self) -> FakeEngine:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        self._loop.run_until_complete(self._main())
-        self._loop.close()
-
-    async def _main(self) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
-        self.port = server.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._stop.wait()
-        server.close()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class FakeEngine(LoopbackServer):
+    """Serves all trials at once."""
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import uvloop
+from loopback_server import LoopbackServer
 
 Tops = list[tuple[str, float]]  # at one place, what was said first
 
@@ -51,7 +51,7 @@ def as_chat(found: list[Tops], *, ids: bool = False) -> dict[str, Any]:
     return {"content": [{**one(*tops[0]), "top_logprobs": [one(*t) for t in tops]} for tops in found]}
 
 
-class LogprobServer:
+class LogprobServer(LoopbackServer):
     """Answers `form(answer(prompt, max_tokens))`; `refuse(request)` may say a status and words instead.
 
     Attributes:
@@ -67,39 +67,11 @@ class LogprobServer:
         refuse: Callable[[dict[str, Any]], tuple[int, str] | None] = lambda request: None,
         seconds: float = 0.0,
     ) -> None:
+        super().__init__(loop=uvloop.new_event_loop())
         self.seen: list[dict[str, Any]] = []
         self.most_in_flight = 0
-        self.url = ""
         self._form, self._answer, self._refuse, self._seconds = form, answer, refuse, seconds
         self._in_flight = 0
-        self._loop = uvloop.new_event_loop()
-        self._stop = asyncio.Event()
-        self._listening = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> LogprobServer:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        self._loop.run_until_complete(self._main())
-        self._loop.close()
-
-    async def _main(self) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._listening.set()
-        await self._stop.wait()
-        server.close()
-        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
+from loopback_server import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Seen:
         return [str(r.get("prompt") or r.get("messages")) for r in self.requests]
 
 
-class ScriptedServer:
+class ScriptedServer(LoopbackServer):
     """Answers each request as `script(number, request)` says; number counts from 0 over all requests."""
 
     def __init__(
@@ -67,50 +67,13 @@ class ScriptedServer:
         tokenize: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(loop=uvloop.new_event_loop(), tls=tls)
         self.script = script or (lambda number, request: Script())
         self.seen = Seen()
-        self.port = 0
         self._count = count
         self._metrics = metrics
         self._tokenize = tokenize
-        self._tls = tls
-        self._slots = slots
-        self._slot: asyncio.Semaphore | None = None
-        self._loop = uvloop.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._listening = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> ScriptedServer:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        try:
-            self._loop.run_until_complete(self._main())
-        finally:
-            self._loop.close()
-
-    async def _main(self) -> None:
-        self._slot = asyncio.Semaphore(self._slots) if self._slots else None
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024, ssl=self._tls)
-        self.port = server.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._stop.wait()
-        server.close()
-        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._slot = asyncio.Semaphore(slots) if slots else None
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.seen.connections += 1

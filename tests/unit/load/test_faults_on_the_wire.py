@@ -9,7 +9,6 @@ import itertools
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,6 +21,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from loopback_server import LoopbackServer
 
 import tuner.load.connection
 from tuner.load import HttpLoad
@@ -86,41 +86,15 @@ def resets(*parts: bytes) -> Answer:
     return answer
 
 
-class RawServer:
+class RawServer(LoopbackServer):
     """Reads each request whole and lets `answers` (taken in turn) write bytes."""
 
     def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls=tls)
         self.turn = itertools.cycle(range(len(answers)))
         self.answers = list(answers)
         self.connections = 0
         self.given: Counter[int] = Counter()
-        self.port = 0
-        self._tls = tls
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._main()))
-
-    def __enter__(self) -> RawServer:
-        self._thread.start()
-        assert self._up.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _main(self) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, ssl=self._tls)
-        self.port = server.sockets[0].getsockname()[1]
-        self._up.set()
-        await self._stop.wait()
-        server.close()
-        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

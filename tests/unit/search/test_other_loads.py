@@ -6,9 +6,9 @@ import json
 from collections import Counter
 
 import pytest
+from verdict_of import verdict_of
 
 from tuner.errors import Failure, FailureClass
-from tuner.search.conclusion import concluded
 from tuner.trial.ports import Phase, State
 from tuner.verdict import Outcome, Verdict
 
@@ -37,22 +37,8 @@ def run_with(run_of, behaviour):
     return made
 
 
-def verdict(run):
-    return concluded(
-        run.strategy.history,
-        candidates=run.strategy.candidates(),
-        space=run.experiment.space,
-        goals=run.simplifier.goals,
-        objective=run.simplifier.objective,
-        interrupted=False,
-        validated=True,
-        ending=run.simplifier,
-        loads=run.experiment.validation.loads,
-    )
-
-
 def test_a_winner_that_holds_up_is_told_with_its_gain_at_each_load(run_with):
-    found = verdict(run_with())
+    found = verdict_of(run_with())
     assert found.outcome in (Outcome.BETTER, Outcome.BETTER_TIED)
     assert [one.load for one in found.loads] == [0.5, 1.25]
     assert all(one.gain.low < 0.5 < one.gain.high and not one.collapses for one in found.loads)
@@ -72,7 +58,7 @@ def test_only_the_blocks_deployments_are_measured_there_and_their_figures_stay_a
 
 
 def test_a_winner_that_is_worse_than_the_baseline_there_is_told_first_and_in_the_headline(run_with):
-    found = verdict(run_with(at={1.25: {"tokens": 60.0}}))
+    found = verdict_of(run_with(at={1.25: {"tokens": 60.0}}))
     assert found.outcome in (Outcome.BETTER, Outcome.BETTER_TIED)
     assert found.headline.endswith("but not at 1.25 times the load.")
     assert "does not hold up" in found.details[0] and "at 1.25 times the load -" in found.details[0]
@@ -82,10 +68,10 @@ def test_a_winner_that_is_worse_than_the_baseline_there_is_told_first_and_in_the
 
 def test_a_limit_that_the_baseline_keeps_there_and_the_winner_does_not_is_a_collapse(run_with):
     late = {"tokens": 150.0, "ttft": 180.0}
-    found = verdict(run_with(at={1.25: late}))
+    found = verdict_of(run_with(at={1.25: late}))
     assert found.loads[1].missed == pytest.approx({"ttft_p95_ms": 0.97}, abs=0.05)
     assert "misses ttft_p95_ms by 9" in found.details[0] and "which the baseline keeps" in found.details[0]
-    both = verdict(run_with(at={1.25: late}, baseline_at={1.25: {"tokens": 100.0, "ttft": 200.0}}))
+    both = verdict_of(run_with(at={1.25: late}, baseline_at={1.25: {"tokens": 100.0, "ttft": 200.0}}))
     assert both.loads[1].missed == {} and not both.loads[1].collapses
 
 
@@ -93,25 +79,25 @@ def test_a_winner_whose_engine_falls_there_is_measured_all_the_same_and_told(run
     crash = {"failure": Failure(FailureClass.CRASH, "at 1.25 times the load: ended")}
     run = run_with(at={1.25: crash})
     assert {line.state for line in run.validated} == {State.COMPLETE}
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.outcome in (Outcome.BETTER, Outcome.BETTER_TIED) and found.out == ()
     assert found.loads[1].failed == "crash: at 1.25 times the load: ended"
     assert "but not at 1.25 times the load" in found.headline
-    both = verdict(run_with(at={1.25: crash}, baseline_at={1.25: crash}))
+    both = verdict_of(run_with(at={1.25: crash}, baseline_at={1.25: crash}))
     assert not both.loads[1].collapses
 
 
 def test_where_the_baseline_is_kept_nothing_is_said_of_other_loads(run_of, behaviour):
     run = run_of(*LOADS, surface=lambda trial: behaviour(100.0)).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.winner == 0 and found.loads == ()
 
 
 def test_a_run_that_goes_on_remembers_what_it_measured_there(run_with):
     run = run_with(at={1.25: {"tokens": 60.0}})
-    before = verdict(run)
-    after = verdict(run.start())
+    before = verdict_of(run)
+    after = verdict_of(run.start())
     assert after == before
     assert Verdict.from_json(json.loads(json.dumps(after.to_json()))) == after
 

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from verdict_of import verdict_of
 
 from tuner.errors import Failure, FailureClass
-from tuner.search.conclusion import concluded
 from tuner.search.validation import Simplification
 from tuner.trial.ports import Phase, State
 from tuner.verdict import Outcome, Source
@@ -32,19 +32,6 @@ def spare(behaviour):
     return surface
 
 
-def verdict(run):
-    return concluded(
-        run.strategy.history,
-        candidates=run.strategy.candidates(),
-        space=run.experiment.space,
-        goals=run.simplifier.goals,
-        objective=run.simplifier.objective,
-        interrupted=False,
-        validated=True,
-        ending=run.simplifier,
-    )
-
-
 def simplify_lines(run):
     return [line for line in run.store.trials if line.phase is Phase.SIMPLIFY]
 
@@ -52,7 +39,7 @@ def simplify_lines(run):
 def test_the_winners_spare_flag_goes_back_and_blocks_of_its_own_show_it(run_of, spare):
     run = run_of(*GRID, surface=spare).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.outcome is Outcome.BETTER
     assert found.simplified.taken and found.simplified.back == ("batch",)
     assert run.strategy.history.records[found.winner].params == {"slots": 8, "batch": 32, "mode": "fast"}
@@ -68,7 +55,7 @@ def test_the_winners_spare_flag_goes_back_and_blocks_of_its_own_show_it(run_of, 
 def test_a_configuration_that_the_search_did_not_try_gets_a_number_of_its_own(run_of, spare):
     run = run_of(*RANDOM, surface=spare).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.simplified is not None
     assert found.simplified.trial == 12
     assert {line.trial for line in run.searched} == set(range(12))
@@ -79,7 +66,7 @@ def test_a_configuration_that_the_search_did_not_try_gets_a_number_of_its_own(ru
 def test_every_flag_that_matters_leaves_the_winner_as_it_is(run_of, usual_surface):
     run = run_of("search.sampler=grid", surface=usual_surface).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.outcome is Outcome.BETTER and found.simplified is None
     assert simplify_lines(run) == []
     assert any("every flag of it is expected to be worth more than 0.5 %" in line for line in found.details)
@@ -88,7 +75,7 @@ def test_every_flag_that_matters_leaves_the_winner_as_it_is(run_of, usual_surfac
 def test_switched_off_nothing_is_put_back_and_flags_are_still_told(run_of, spare):
     run = run_of(*GRID, "validation.simplify=false", surface=spare).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert simplify_lines(run) == [] and found.simplified is None
     assert found.flags and not any("put back" in line for line in found.details)
 
@@ -98,7 +85,7 @@ def test_without_room_in_the_budget_it_is_not_tried_and_the_verdict_says_so(run_
     run = run_of(*GRID, "search.budget.hours=0.1", surface=spare).start()
     assert run.go()
     assert simplify_lines(run) == []
-    assert any("the budget had no room for 9 deployments more" in line for line in verdict(run).details)
+    assert any("the budget had no room for 9 deployments more" in line for line in verdict_of(run).details)
 
 
 @pytest.mark.slow
@@ -112,7 +99,7 @@ def test_blocks_that_scatter_too_much_are_not_made_and_the_verdict_says_what_the
     run = run_of(*GRID, surface=surface).start()
     assert run.go()
     assert simplify_lines(run) == []
-    said = [line for line in verdict(run).details if "could only show a loss" in line]
+    said = [line for line in verdict_of(run).details if "could only show a loss" in line]
     assert said and "validation.margin is 1 %" in said[0]
 
 
@@ -125,7 +112,7 @@ def test_a_simplified_configuration_that_no_longer_deploys_is_out(run_of, spare,
 
     run = run_of(*GRID, surface=surface).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert not found.simplified.taken and "crash: ended" in found.simplified.why_not
     assert found.winner == found.simplified.winner and found.simplified.trial in found.out
 
@@ -137,7 +124,7 @@ def test_killed_anywhere_in_it_the_run_goes_on_and_nothing_is_lost_or_doubled(
 ):
     whole = run_of(*options, surface=spare, parallel=parallel).start()
     assert whole.go()
-    expected = verdict(whole).simplified
+    expected = verdict_of(whole).simplified
     before = len(whole.store.rounds) - 9 * 3
     for into in (1, 4, 8, 9, 17, 26):
         run = run_of(*options, surface=spare, parallel=parallel).start()
@@ -150,7 +137,7 @@ def test_killed_anywhere_in_it_the_run_goes_on_and_nothing_is_lost_or_doubled(
         assert set(rounds.values()) == {1}
         ended = [line for line in simplify_lines(run) if line.state is State.COMPLETE]
         assert len({(line.block, line.trial) for line in ended}) == len(ended) == 9
-        again = verdict(run).simplified
+        again = verdict_of(run).simplified
         assert again.back == expected.back
         params = run.strategy.history.records[again.trial].params
         assert params == whole.strategy.history.records[expected.trial].params
@@ -174,7 +161,7 @@ def test_what_goes_back_takes_along_what_depends_on_it(run_of, behaviour):
 
     run = run_of("search.sampler=grid", "search.early_stop=none", surface=surface, text=CONDITIONAL).start()
     assert run.go()
-    found = verdict(run)
+    found = verdict_of(run)
     assert found.winner is not None
     winner = run.strategy.history.records[found.winner].params
     assert winner == {"engine": "plain", "batch": 64}
